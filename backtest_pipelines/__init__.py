@@ -1,0 +1,1 @@
+"""Exact, cached backtests of Indian index option strategies as Dagster assets."""

@@ -1,0 +1,145 @@
+"""Contracts of a leg: expiry, strike, rows and prices at entry and exit, and the notices of what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from backtest_pipelines.engine.notices import NoticeKind, Notices
+from backtest_pipelines.engine.trades import LegTrades
+from backtest_pipelines.panel.keys import Int32Array, Int64Array
+from backtest_pipelines.panel.view import MarketView
+from backtest_pipelines.strategies.parameters import percent_units
+from backtest_pipelines.strategies.question import Question
+from backtest_pipelines.strategies.variants import ExpiryRule, Instrument, Leg, Side
+
+BoolArray = npt.NDArray[np.bool_]
+
+HUNDRED_INR_PAISE = 10_000
+STRIKE_DIVISOR = 1_000_000 * HUNDRED_INR_PAISE
+NO_EXPIRY = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """n trades that may be made; positions in the view's sessions, dates in days since 1970-01-01."""
+
+    entry_position: Int64Array
+    exit_position: Int64Array
+    entry_date: Int32Array
+    exit_date: Int32Array
+    entry_spot_paise: Int64Array
+    exit_spot_paise: Int64Array
+    expiry: Int32Array
+    takes_second_month: BoolArray
+
+
+def leg_trades(
+    view: MarketView, question: Question, leg: Leg, trades: Candidates, notices: Notices
+) -> tuple[LegTrades, BoolArray]:
+    """Return the leg's contracts and prices, and which of the trades can be made as far as this leg goes."""
+    expiry, is_listed = _expiries(view, leg, trades)
+    _note(notices, NoticeKind.NO_FUTURE_EXPIRY, ~is_listed, leg, trades, trades.entry_date)
+    if leg.strike_parameter is None:
+        strike = np.zeros(expiry.size, np.int64)
+        entry_row = view.rows(leg.instrument.value, trades.entry_date, expiry, strike)
+        is_found = entry_row >= 0
+        missing = is_listed & ~is_found
+        _note(
+            notices,
+            NoticeKind.CONTRACT_MISSING_AT_ENTRY,
+            missing,
+            leg,
+            trades,
+            trades.entry_date,
+            expiry,
+            strike,
+        )
+    else:
+        position_units = percent_units(question.parameters[leg.strike_parameter])
+        target = strike_targets(trades.entry_spot_paise, position_units)
+        entry_row = view.nearest_strikes(
+            leg.instrument.value, trades.entry_date, expiry, target, above=position_units >= 0
+        )
+        is_found = entry_row >= 0
+        strike = np.where(is_found, view.strike_paise(entry_row), target)
+        _note(
+            notices, NoticeKind.NO_TRADABLE_STRIKE, ~is_found, leg, trades, trades.entry_date, expiry, strike
+        )
+    is_intrinsic = (
+        (trades.exit_date == expiry)
+        if question.exit_at_expiry == "intrinsic" and leg.instrument is not Instrument.FUTURE
+        else np.zeros(expiry.size, bool)
+    )
+    exit_row = view.rows(leg.instrument.value, trades.exit_date, expiry, strike)
+    has_exit = (exit_row >= 0) | is_intrinsic
+    # A future that is absent on both days is missing on both; an option without a strike has no contract to miss.
+    is_known = is_listed if leg.strike_parameter is None else is_found
+    missing = is_known & ~has_exit
+    _note(
+        notices, NoticeKind.CONTRACT_MISSING_AT_EXIT, missing, leg, trades, trades.exit_date, expiry, strike
+    )
+    is_made = is_listed & is_found & has_exit
+    entry_price = view.quotes.close_paise[entry_row].astype(np.int64)
+    exit_price = view.quotes.close_paise[exit_row].astype(np.int64)
+    if is_intrinsic.any():
+        sign = -1 if leg.instrument is Instrument.PUT else 1
+        intrinsic = np.maximum(0, sign * (trades.exit_spot_paise - strike))
+        exit_price = np.where(is_intrinsic, intrinsic, exit_price)
+        exit_row = np.where(is_intrinsic, -1, exit_row)
+    pnl = exit_price - entry_price if leg.side is Side.BUY else entry_price - exit_price
+    return LegTrades(leg, expiry, strike, entry_row, exit_row, entry_price, exit_price, pnl), is_made
+
+
+def strike_targets(spot_paise: Int64Array, position_units: int) -> Int64Array:
+    """Return the wanted strikes in paise: spot moved by a percentage, rounded to the hundred INR.
+
+    Parameters
+    ----------
+    spot_paise : int64[n]
+    position_units : int
+        Ten-thousandths of a percent. Exact halves go to the even hundred; all terms are whole numbers.
+    """
+    scaled = spot_paise * (1_000_000 + position_units)
+    hundreds, rest = np.divmod(scaled, STRIKE_DIVISOR)
+    twice = 2 * rest
+    rounds_up = (twice > STRIKE_DIVISOR) | ((twice == STRIKE_DIVISOR) & (hundreds % 2 == 1))
+    return (hundreds + rounds_up) * HUNDRED_INR_PAISE
+
+
+def _expiries(view: MarketView, leg: Leg, trades: Candidates) -> tuple[Int32Array, BoolArray]:
+    if leg.expiry is ExpiryRule.CURRENT:
+        return trades.expiry, np.ones(trades.expiry.size, bool)
+    months = view.monthly_expiries
+    number = np.searchsorted(months, trades.expiry)
+    if trades.takes_second_month.any():
+        second = np.searchsorted(months, trades.entry_date, side="right") + 1
+        number = np.where(trades.takes_second_month, second, number)
+    is_listed = number < months.size
+    padded = np.append(months, np.int32(NO_EXPIRY))
+    return padded[np.minimum(number, months.size)], is_listed
+
+
+def _note(
+    notices: Notices,
+    kind: NoticeKind,
+    concerned: BoolArray,
+    leg: Leg,
+    trades: Candidates,
+    day: Int32Array,
+    expiry: Int32Array | None = None,
+    strike_paise: Int64Array | None = None,
+) -> None:
+    rows = np.flatnonzero(concerned)
+    if rows.size:
+        notices.add(
+            kind,
+            day=day[rows],
+            leg=leg.name,
+            entry=trades.entry_date[rows],
+            leave=trades.exit_date[rows],
+            expiry=None if expiry is None else expiry[rows],
+            strike_paise=None if strike_paise is None or leg.strike_parameter is None else strike_paise[rows],
+        )

@@ -1,0 +1,318 @@
+"""The panel store: immutable files and the one manifest that names those that count.
+
+Replacing the manifest is the commit. A reader takes one manifest and sees one state; a writer that is killed leaves
+the old state or the new.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from threading import Lock
+
+from backtest_pipelines.atomic import write_atomic
+from backtest_pipelines.errors import BadDataError, MissingDataError, UnavailableError
+from backtest_pipelines.panel.calendar import Calendar
+from backtest_pipelines.panel.symbol_tables import SymbolTables, read_tables, write_tables
+from backtest_pipelines.panel.view import MarketView, market_view
+
+FORMAT = 1
+MANIFEST_NAME = "manifest.json"
+LOCK_NAME = "ingest.lock"
+LOCK_TIMEOUT_S = 120.0
+VIEWS_KEPT = 64
+
+_EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The file that a session came from: its name, the SHA-256 of its bytes and of what was read out of it."""
+
+    name: str
+    file_sha256: str
+    content_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The names of the files that count: by symbol and table, of the calendar and of the list of sources."""
+
+    symbols: Mapping[str, dict[str, str]] = field(default_factory=dict)
+    calendar: str | None = None
+    sources: str | None = None
+
+    def names(self) -> set[str]:
+        """Return every file named."""
+        files = {name for tables in self.symbols.values() for name in tables.values()}
+        return files | {name for name in (self.calendar, self.sources) if name}
+
+
+class SymbolPanel:
+    """One symbol of one state of the store. Views of it are kept, so that equal questions of dates share them."""
+
+    def __init__(self, symbol: str, tables: SymbolTables, calendar: Calendar) -> None:
+        self.symbol = symbol
+        self.tables = tables
+        self.calendar = calendar
+        self._views: dict[tuple[date | None, date | None], MarketView] = {}
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all sessions, in hex."""
+        return self.tables.digest()
+
+    @property
+    def session_count(self) -> int:
+        """Number of sessions with a bhavcopy."""
+        return int(self.tables.sessions.has_bhavcopy.sum())
+
+    @property
+    def row_count(self) -> int:
+        """Number of quotes."""
+        return len(self.tables.quotes.key)
+
+    @property
+    def first_session(self) -> date:
+        """First session with a bhavcopy."""
+        return self._session(0)
+
+    @property
+    def last_session(self) -> date:
+        """Last session with a bhavcopy."""
+        return self._session(-1)
+
+    def _session(self, position: int) -> date:
+        days = self.tables.sessions.session[self.tables.sessions.has_bhavcopy]
+        if days.size == 0:
+            raise MissingDataError(
+                f"{self.symbol}: index closes but no bhavcopy is in the panel; ingest bhavcopies"
+            )
+        return _EPOCH + timedelta(days=int(days[position]))
+
+    def view(self, from_date: date | None, to_date: date | None) -> MarketView:
+        """Return the market cut to the dates, both included.
+
+        Raises
+        ------
+        MissingDataError
+            If no session lies within them.
+        """
+        dates = (from_date, to_date)
+        found = self._views.get(dates)
+        if found is None:
+            found = market_view(self.symbol, self.tables, self.calendar, from_date, to_date)
+            while len(self._views) >= VIEWS_KEPT:
+                self._views.pop(next(iter(self._views)), None)
+            self._views[dates] = found
+        return found
+
+
+class PanelStore:
+    """The panels under one folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Nothing is opened or created until it is needed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = Lock()
+        self._manifest_text = b""
+        self._panels: dict[str, SymbolPanel] = {}
+
+    def symbol(self, symbol: str) -> SymbolPanel:
+        """Return a symbol's panel in the store's present state.
+
+        Raises
+        ------
+        MissingDataError
+            If nothing was ingested for it.
+        BadDataError
+            If a file of the store is damaged.
+        """
+        for attempt in range(3):
+            text = self._read_manifest()
+            with self._lock:
+                if text != self._manifest_text:
+                    self._manifest_text, self._panels = text, {}
+                found = self._panels.get(symbol)
+                if found is not None:
+                    return found
+            manifest = _parsed(text)
+            if symbol not in manifest.symbols:
+                raise MissingDataError(
+                    f"symbol {symbol}: nothing was ingested into {self.folder}; "
+                    "ingest the exchange's daily files first: backtest-pipelines ingest FOLDER"
+                )
+            try:
+                panel = SymbolPanel(symbol, self.tables(manifest, symbol), self.calendar(manifest))
+            except FileNotFoundError:
+                if attempt == 2:
+                    raise BadDataError(
+                        str(self.folder), "files that the manifest names are gone; ingest again"
+                    ) from None
+                continue
+            with self._lock:
+                if text == self._manifest_text:
+                    return self._panels.setdefault(symbol, panel)
+            return panel
+        raise AssertionError
+
+    def manifest(self) -> Manifest:
+        """Return the present manifest; an empty one where nothing was ingested."""
+        return _parsed(self._read_manifest())
+
+    def tables(self, manifest: Manifest, symbol: str) -> SymbolTables:
+        """Map a symbol's tables.
+
+        Raises
+        ------
+        BadDataError
+            If a file is damaged.
+        """
+        try:
+            return read_tables(self.folder, manifest.symbols[symbol])
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError, KeyError) as error:
+            raise BadDataError(
+                str(self.folder), f"the panel of {symbol} is damaged: {error}; ingest again"
+            ) from error
+
+    def calendar(self, manifest: Manifest) -> Calendar:
+        """Return the calendar that the manifest names, or an empty one."""
+        if manifest.calendar is None:
+            return Calendar()
+        return Calendar.from_json(json.loads((self.folder / manifest.calendar).read_bytes()))
+
+    def sources(self, manifest: Manifest | None = None) -> dict[tuple[str, int], Source]:
+        """Return the source of each (kind, session in days)."""
+        manifest = manifest or self.manifest()
+        if manifest.sources is None:
+            return {}
+        rows = json.loads((self.folder / manifest.sources).read_bytes())
+        return {(kind, day): Source(*source) for kind, day, *source in rows}
+
+    @contextmanager
+    def writing(self) -> Iterator[Manifest]:
+        """Hold the store's lock and give the manifest to start from.
+
+        Raises
+        ------
+        UnavailableError
+            If another ingest holds it for two minutes, or the folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(self.folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise UnavailableError(f"{self.folder}: cannot be written: {error}") from error
+        try:
+            _lock(descriptor, self.folder)
+            yield self.manifest()
+        finally:
+            os.close(descriptor)
+
+    def commit(
+        self,
+        before: Manifest,
+        tables: Mapping[str, SymbolTables],
+        sources: Mapping[tuple[str, int], Source],
+        calendar: Calendar,
+    ) -> Manifest:
+        """Write the files of a new state, then its manifest. Call it while `writing`.
+
+        Parameters
+        ----------
+        before : Manifest
+            The state that was started from.
+        tables : Mapping of symbol to SymbolTables
+            Only the symbols that changed.
+        sources, calendar
+            In whole.
+        """
+        symbols = dict(before.symbols)
+        for symbol, changed in tables.items():
+            symbols[symbol] = write_tables(self.folder, symbol, changed)
+        rows = [
+            [kind, day, source.name, source.file_sha256, source.content_sha256]
+            for (kind, day), source in sorted(sources.items())
+        ]
+        manifest = Manifest(
+            symbols,
+            self._write_json("calendar", calendar.to_json()) if calendar != Calendar() else None,
+            self._write_json("sources", rows),
+        )
+        text = _dump(
+            {"format": FORMAT, "symbols": symbols, "calendar": manifest.calendar, "sources": manifest.sources}
+        )
+        write_atomic(self.folder / MANIFEST_NAME, lambda file: file.write(text))
+        self._remove_unnamed(before.names() | manifest.names())
+        return manifest
+
+    def _write_json(self, kind: str, content: object) -> str:
+        text = _dump(content)
+        name = f"{kind}-{sha256(text).hexdigest()[:32]}.json"
+        if not (self.folder / name).exists():
+            write_atomic(self.folder / name, lambda file: file.write(text))
+        return name
+
+    def _remove_unnamed(self, named: set[str]) -> None:
+        # The state before this one keeps its files until the next commit: a reader may be opening them.
+        for path in self.folder.iterdir():
+            if path.name not in named | {MANIFEST_NAME, LOCK_NAME}:
+                path.unlink(missing_ok=True)
+
+    def _read_manifest(self) -> bytes:
+        try:
+            return (self.folder / MANIFEST_NAME).read_bytes()
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise UnavailableError(f"{self.folder}: cannot be read: {error}") from error
+
+
+def _dump(content: object) -> bytes:
+    return json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
+
+
+def _parsed(text: bytes) -> Manifest:
+    if not text:
+        return Manifest()
+    try:
+        content = json.loads(text)
+        if content["format"] != FORMAT:
+            raise BadDataError(
+                MANIFEST_NAME,
+                f"format: got {content['format']}; this version reads {FORMAT}; ingest into a new home",
+            )
+        return Manifest(content["symbols"], content["calendar"], content["sources"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadDataError(MANIFEST_NAME, f"is damaged: {error}; ingest again into a new home") from error
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    end = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise UnavailableError(
+                    f"{folder}: another ingest has held the lock for {LOCK_TIMEOUT_S:.0f} s"
+                ) from None
+            time.sleep(0.05)
+        else:
+            return

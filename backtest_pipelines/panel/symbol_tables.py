@@ -1,0 +1,243 @@
+"""The three tables that hold one symbol: quotes, selectable strikes and sessions, and their Arrow files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from backtest_pipelines.atomic import write_atomic
+from backtest_pipelines.panel.keys import Int32Array, Int64Array
+
+LAYOUT = 1
+"""Version of the tables' layout; part of every file name."""
+
+MISSING_PAISE = -1
+
+QUOTE_COLUMNS: dict[str, type[np.generic]] = {
+    "key": np.int64,
+    "close_paise": np.int32,
+    "contracts": np.int32,
+    "open_interest": np.int32,
+    "turnover_paise": np.int64,
+    "lot_size": np.int32,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteTable:
+    """Every row of a symbol, sorted by key; n rows.
+
+    Attributes
+    ----------
+    key : int64[n]
+        See `backtest_pipelines.panel.keys`; the expiry is the one listed that day.
+    close_paise, contracts, open_interest : int32[n]
+    turnover_paise : int64[n]
+        Notional for options; -1 where the file has none.
+    lot_size : int32[n]
+        0 where the file has none.
+    """
+
+    key: Int64Array
+    close_paise: Int32Array
+    contracts: Int32Array
+    open_interest: Int32Array
+    turnover_paise: Int64Array
+    lot_size: Int32Array
+
+    def columns(self) -> Iterator[npt.NDArray[np.generic]]:
+        """Yield the columns in the order of the file."""
+        for name in QUOTE_COLUMNS:
+            yield getattr(self, name)
+
+    def cut(self, start: int, end: int) -> QuoteTable:
+        """Return the rows start to end (excluded), without a copy."""
+        return QuoteTable(*(column[start:end] for column in self.columns()))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class StrikeTable:
+    """Options that a strike rule may choose: traded that day, strike on the hundred; sorted by key.
+
+    Attributes
+    ----------
+    key : int64[k]
+    row : int32[k]
+        Row of the quote table.
+    """
+
+    key: Int64Array
+    row: Int32Array
+
+
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """A list of int32 for each session: values[offset[i]:offset[i + 1]]."""
+
+    offset: Int32Array
+    values: Int32Array
+
+    @staticmethod
+    def of(lists: Sequence[Sequence[int] | Int32Array]) -> Ragged:
+        """Build from one sequence a session."""
+        offset = np.zeros(len(lists) + 1, np.int32)
+        np.cumsum([len(entry) for entry in lists], out=offset[1:])
+        flat = [np.asarray(entry, np.int32) for entry in lists]
+        return Ragged(offset, np.concatenate(flat) if flat else np.zeros(0, np.int32))
+
+    def at(self, position: int) -> Int32Array:
+        """Return the list of one session."""
+        return self.values[self.offset[position] : self.offset[position + 1]]
+
+    def between(self, start: int, end: int) -> Int32Array:
+        """Return the lists of the sessions start to end (excluded), one after the other."""
+        return self.values[self.offset[start] : self.offset[end]]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTable:
+    """Every date with a bhavcopy or an index close; m rows, ascending.
+
+    Attributes
+    ----------
+    session : int32[m]
+        Days since 1970-01-01.
+    has_bhavcopy : bool[m]
+    row_start : int64[m + 1]
+        Rows of the quote table: row_start[i] to row_start[i + 1].
+    underlying_paise, index_close_paise : int64[m]
+        Index close by the bhavcopy and by the index-close file; -1 where absent.
+    digest : uint8[m, 32]
+        SHA-256 of all that is stored of the session.
+    option_expiries, future_expiries : Ragged
+        Distinct listed expiries, ascending.
+    redated_from, redated_to : Ragged
+        Expiry dates changed with effect from the session.
+    """
+
+    session: Int32Array
+    has_bhavcopy: npt.NDArray[np.bool_]
+    row_start: Int64Array
+    underlying_paise: Int64Array
+    index_close_paise: Int64Array
+    digest: npt.NDArray[np.uint8]
+    option_expiries: Ragged
+    future_expiries: Ragged
+    redated_from: Ragged
+    redated_to: Ragged
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolTables:
+    """All that is stored of one symbol."""
+
+    quotes: QuoteTable
+    strikes: StrikeTable
+    sessions: SessionTable
+
+    def digest(self) -> str:
+        """Return one SHA-256 of all sessions, in hex."""
+        return sha256(self.sessions.digest.tobytes()).hexdigest()
+
+
+def session_digest(
+    session: int, *, has_bhavcopy: bool, underlying_paise: int, index_close_paise: int, quotes: QuoteTable
+) -> bytes:
+    """Return the SHA-256 of all that is stored of a symbol on a session."""
+    digest = sha256(
+        np.array([session, has_bhavcopy, underlying_paise, index_close_paise], np.int64).tobytes()
+    )
+    for column in quotes.columns():
+        digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.digest()
+
+
+def write_tables(folder: Path, symbol: str, tables: SymbolTables) -> dict[str, str]:
+    """Write the three files of a symbol, named by their content, and return their names by table."""
+    stem = f"{symbol}-{LAYOUT}-{tables.digest()[:32]}"
+    names = {kind: f"{stem}-{kind}.arrow" for kind in ("quotes", "strikes", "sessions")}
+    quotes, strikes, sessions = tables.quotes, tables.strikes, tables.sessions
+    _write(folder / names["quotes"], dict(zip(QUOTE_COLUMNS, map(pa.array, quotes.columns()), strict=True)))
+    _write(folder / names["strikes"], {"key": pa.array(strikes.key), "row": pa.array(strikes.row)})
+    ragged = ("option_expiries", "future_expiries", "redated_from", "redated_to")
+    _write(
+        folder / names["sessions"],
+        {
+            "session": pa.array(sessions.session),
+            "has_bhavcopy": pa.array(sessions.has_bhavcopy.astype(np.int8)),
+            "row_end": pa.array(sessions.row_start[1:]),
+            "underlying_paise": pa.array(sessions.underlying_paise),
+            "index_close_paise": pa.array(sessions.index_close_paise),
+            "digest": pa.FixedSizeBinaryArray.from_buffers(
+                pa.binary(32), len(sessions.session), [None, pa.py_buffer(sessions.digest.tobytes())]
+            ),
+            **{name: _list_array(getattr(sessions, name)) for name in ragged},
+        },
+    )
+    return names
+
+
+def read_tables(folder: Path, names: dict[str, str]) -> SymbolTables:
+    """Map the three files of a symbol into memory; nothing is copied but the small session columns.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is gone (a newer manifest replaced it).
+    """
+    quotes = _read(folder / names["quotes"])
+    strikes = _read(folder / names["strikes"])
+    sessions = _read(folder / names["sessions"])
+    digest = np.frombuffer(sessions.column("digest").buffers()[1] or b"", np.uint8)
+    row_end = _numpy(sessions, "row_end")
+    return SymbolTables(
+        QuoteTable(*(_numpy(quotes, name) for name in QUOTE_COLUMNS)),
+        StrikeTable(_numpy(strikes, "key"), _numpy(strikes, "row")),
+        SessionTable(
+            session=_numpy(sessions, "session"),
+            has_bhavcopy=_numpy(sessions, "has_bhavcopy").astype(bool),
+            row_start=np.concatenate([[0], row_end]),
+            underlying_paise=_numpy(sessions, "underlying_paise"),
+            index_close_paise=_numpy(sessions, "index_close_paise"),
+            digest=digest[: 32 * len(row_end)].reshape(-1, 32),
+            option_expiries=_ragged(sessions, "option_expiries"),
+            future_expiries=_ragged(sessions, "future_expiries"),
+            redated_from=_ragged(sessions, "redated_from"),
+            redated_to=_ragged(sessions, "redated_to"),
+        ),
+    )
+
+
+def _list_array(ragged: Ragged) -> pa.Array:
+    return pa.ListArray.from_arrays(pa.array(ragged.offset), pa.array(ragged.values))
+
+
+def _ragged(batch: pa.RecordBatch, name: str) -> Ragged:
+    column = batch.column(name)
+    return Ragged(column.offsets.to_numpy(), column.values.to_numpy())
+
+
+def _numpy(batch: pa.RecordBatch, name: str) -> npt.NDArray[np.generic]:
+    array: npt.NDArray[np.generic] = batch.column(name).to_numpy()
+    return array
+
+
+def _write(path: Path, columns: dict[str, pa.Array]) -> None:
+    batch = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+
+    def write(file: object) -> None:
+        with pa.ipc.new_file(file, batch.schema) as writer:
+            writer.write_batch(batch)
+
+    write_atomic(path, write)
+
+
+def _read(path: Path) -> pa.RecordBatch:
+    with pa.memory_map(str(path)) as source:
+        return pa.ipc.open_file(source).get_batch(0)

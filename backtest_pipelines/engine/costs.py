@@ -51,9 +51,7 @@ def charges_paise(
         exit_turnover = leg.exit_price_paise * lot_size
         total += _order(leg, entry_date, entry_turnover, brokerage, is_sale=opens_by_selling)
         is_order = leg.exit_row >= 0
-        total += np.where(
-            is_order, _order(leg, exit_date, exit_turnover, brokerage, is_sale=not opens_by_selling), 0
-        )
+        total += np.where(is_order, _order(leg, exit_date, exit_turnover, brokerage, is_sale=not opens_by_selling), 0)
     return np.array([_half_even(int(exact), RATE_SCALE * GST_SCALE) for exact in total], np.int64)
 
 

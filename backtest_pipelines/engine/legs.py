@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from backtest_pipelines.engine.notices import NoticeKind, Notices
 from backtest_pipelines.engine.trades import LegTrades
-from backtest_pipelines.panel.keys import Int32Array, Int64Array
+from backtest_pipelines.panel.keys import BoolArray, Int32Array, Int64Array
 from backtest_pipelines.panel.view import MarketView
 from backtest_pipelines.strategies.parameters import percent_units
 from backtest_pipelines.strategies.question import Question
 from backtest_pipelines.strategies.variants import ExpiryRule, Instrument, Leg, Side
-
-BoolArray = npt.NDArray[np.bool_]
 
 HUNDRED_INR_PAISE = 10_000
 STRIKE_DIVISOR = 1_000_000 * HUNDRED_INR_PAISE
@@ -65,9 +62,7 @@ def leg_trades(
         )
         is_found = entry_row >= 0
         strike = np.where(is_found, view.strike_paise(entry_row), target)
-        _note(
-            notices, NoticeKind.NO_TRADABLE_STRIKE, ~is_found, leg, trades, trades.entry_date, expiry, strike
-        )
+        _note(notices, NoticeKind.NO_TRADABLE_STRIKE, ~is_found, leg, trades, trades.entry_date, expiry, strike)
     is_intrinsic = (
         (trades.exit_date == expiry)
         if question.exit_at_expiry == "intrinsic" and leg.instrument is not Instrument.FUTURE
@@ -78,9 +73,7 @@ def leg_trades(
     # A future that is absent on both days is missing on both; an option without a strike has no contract to miss.
     is_known = is_listed if leg.strike_parameter is None else is_found
     missing = is_known & ~has_exit
-    _note(
-        notices, NoticeKind.CONTRACT_MISSING_AT_EXIT, missing, leg, trades, trades.exit_date, expiry, strike
-    )
+    _note(notices, NoticeKind.CONTRACT_MISSING_AT_EXIT, missing, leg, trades, trades.exit_date, expiry, strike)
     is_made = is_listed & is_found & has_exit
     entry_price = view.quotes.close_paise[entry_row].astype(np.int64)
     exit_price = view.quotes.close_paise[exit_row].astype(np.int64)
@@ -106,7 +99,7 @@ def strike_targets(spot_paise: Int64Array, position_units: int) -> Int64Array:
     hundreds, rest = np.divmod(scaled, STRIKE_DIVISOR)
     twice = 2 * rest
     rounds_up = (twice > STRIKE_DIVISOR) | ((twice == STRIKE_DIVISOR) & (hundreds % 2 == 1))
-    return (hundreds + rounds_up) * HUNDRED_INR_PAISE
+    return np.asarray((hundreds + rounds_up) * HUNDRED_INR_PAISE)
 
 
 def _expiries(view: MarketView, leg: Leg, trades: Candidates) -> tuple[Int32Array, BoolArray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -66,9 +67,14 @@ class NoticeKind(Enum):
         "Traded: a held contract has no row on a session, its last mark is carried in the equity curve.",
     )
 
-    def __init__(self, name: str, sentence: str) -> None:
-        self._value_ = name
-        self.sentence = sentence
+    sentence: str
+
+    def __new__(cls, name: str, sentence: str) -> Self:
+        """Take the first part as value, the second as the sentence for users."""
+        kind = object.__new__(cls)
+        kind._value_ = name
+        kind.sentence = sentence
+        return kind
 
     @property
     def prevents_trade(self) -> bool:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from backtest_pipelines.panel.keys import Int64Array
+from backtest_pipelines.panel.keys import BoolArray, Int64Array
 
 NO_ADJUSTMENT, ON_RISE, ON_FALL, ON_RISE_OR_FALL = 0, 1, 2, 3
 
@@ -55,13 +54,8 @@ def entries_and_exits(
     return window, entry, leave
 
 
-def _triggers(
-    base: Int64Array, close: Int64Array, adjustment: int, threshold_units: int
-) -> npt.NDArray[np.bool_]:
+def _triggers(base: Int64Array, close: Int64Array, adjustment: int, threshold_units: int) -> BoolArray:
     move = (close - base) * PERCENT_UNITS
     threshold = base * threshold_units
-    if adjustment == ON_RISE:
-        return move >= threshold
-    if adjustment == ON_FALL:
-        return -move >= threshold
-    return np.abs(move) >= threshold
+    size = {ON_RISE: move, ON_FALL: -move, ON_RISE_OR_FALL: np.abs(move)}[adjustment]
+    return np.asarray(size >= threshold)

@@ -13,7 +13,7 @@ from backtest_pipelines.engine.reentry import NO_ADJUSTMENT, entries_and_exits
 from backtest_pipelines.engine.trades import UNKNOWN_PAISE, Backtest, LegTrades, Trades
 from backtest_pipelines.engine.windows import Windows, windows
 from backtest_pipelines.market.rules import LOT_UNKNOWN, lot_sizes
-from backtest_pipelines.panel.keys import Int32Array, Int64Array
+from backtest_pipelines.panel.keys import BoolArray, Int32Array, Int64Array
 from backtest_pipelines.panel.symbol_tables import MISSING_PAISE
 from backtest_pipelines.panel.view import MarketView
 from backtest_pipelines.strategies.parameters import percent_units
@@ -65,9 +65,7 @@ def run(view: MarketView, question: Question) -> Backtest:
     return Backtest(_trades(view, question, candidates, notices), notices)
 
 
-def _with_index_closes(
-    view: MarketView, plan: Windows, notices: Notices, *, needs_every_session: bool
-) -> Windows:
+def _with_index_closes(view: MarketView, plan: Windows, notices: Notices, *, needs_every_session: bool) -> Windows:
     """Return the windows whose index closes are known, with a notice for each of the others."""
     is_missing = view.index_close_paise == MISSING_PAISE
     if not is_missing.any():
@@ -91,11 +89,11 @@ def _with_index_closes(
 
 
 def _trades(view: MarketView, question: Question, candidates: Candidates, notices: Notices) -> Trades:
-    legs = []
+    legs: list[LegTrades] = []
     is_made = np.ones(candidates.entry_date.size, bool)
-    for leg in question.variant.legs:
-        trades, can_be_made = leg_trades(view, question, leg, candidates, notices)
-        legs.append(trades)
+    for rule in question.variant.legs:
+        leg, can_be_made = leg_trades(view, question, rule, candidates, notices)
+        legs.append(leg)
         is_made &= can_be_made
     if not is_made.all():
         kept = np.flatnonzero(is_made)
@@ -166,7 +164,7 @@ def _lots(view: MarketView, symbol: str, leg: LegTrades) -> Int32Array:
 def _note_lot(
     notices: Notices,
     kind: NoticeKind,
-    concerned: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    concerned: BoolArray,
     leg: LegTrades,
     trades: Candidates,
 ) -> None:

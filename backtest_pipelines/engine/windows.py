@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
-import numpy.typing as npt
 
 from backtest_pipelines.engine.notices import NoticeKind, Notices
-from backtest_pipelines.panel.keys import Int32Array, Int64Array
+from backtest_pipelines.panel.keys import BoolArray, Int32Array, Int64Array
 from backtest_pipelines.panel.view import MarketView
 from backtest_pipelines.strategies.question import Phase
 
@@ -37,11 +36,11 @@ class Windows:
     start: Int64Array
     end: Int64Array
     expiry: Int32Array
-    begins_phase: npt.NDArray[np.bool_]
-    lacks_weekly: npt.NDArray[np.bool_]
+    begins_phase: BoolArray
+    lacks_weekly: BoolArray
     notices: Notices
 
-    def subset(self, kept: npt.NDArray[np.bool_]) -> Windows:
+    def subset(self, kept: BoolArray) -> Windows:
         """Return the windows chosen by a mask."""
         return Windows(
             self.start[kept],
@@ -139,6 +138,4 @@ def _cut_to_phases(
 def _runs(low: Int64Array, high: Int64Array) -> tuple[Int64Array, Int64Array]:
     """Join phases that have no session between them; they do not divide a window."""
     divides = low[1:] > high[:-1] + 1
-    return low[np.concatenate([[True], divides])[: low.size]], high[
-        np.concatenate([divides, [True]])[: high.size]
-    ]
+    return low[np.concatenate([[True], divides])[: low.size]], high[np.concatenate([divides, [True]])[: high.size]]

@@ -86,9 +86,7 @@ def _charges(item: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
 
 
 def _days(texts: Iterable[str]) -> npt.NDArray[np.int32]:
-    return np.array(
-        [((date.fromisoformat(text) if text else _BEGINNING) - _EPOCH).days for text in texts], np.int32
-    )
+    return np.array([((date.fromisoformat(text) if text else _BEGINNING) - _EPOCH).days for text in texts], np.int32)
 
 
 def _table(name: str) -> list[dict[str, str]]:

@@ -61,10 +61,7 @@ class Calendar:
         assert isinstance(expiries, dict)  # noqa: S101 - our own file, named by its digest
         return Calendar(
             tuple(content["sessions"]),  # type: ignore[arg-type]
-            {
-                symbol: tuple(CalendarExpiry(*entry) for entry in entries)
-                for symbol, entries in expiries.items()
-            },
+            {symbol: tuple(CalendarExpiry(*entry) for entry in entries) for symbol, entries in expiries.items()},
         )
 
 
@@ -87,9 +84,7 @@ def read_calendar(path: Path) -> Calendar:
         return Calendar(expiries=_expiries(path.name, rows))
     if "date" in header:
         return Calendar(sessions=tuple(sorted({_day(path.name, line, row["date"]) for line, row in rows})))
-    raise BadDataError(
-        path.name, "is no calendar: needs a column date, or the columns symbol, expiry, type", line=1
-    )
+    raise BadDataError(path.name, "is no calendar: needs a column date, or the columns symbol, expiry, type", line=1)
 
 
 def _expiries(name: str, rows: list[tuple[int, dict[str, str]]]) -> dict[str, tuple[CalendarExpiry, ...]]:
@@ -101,9 +96,7 @@ def _expiries(name: str, rows: list[tuple[int, dict[str, str]]]) -> dict[str, tu
             raise BadDataError(name, f"type: got {row['type']!r}; allowed: {', '.join(EXPIRY_TYPES)}", line)
         expiry = _day(name, line, row["expiry"])
         scheduled = _day(name, line, row.get("scheduled") or row["expiry"])
-        by_symbol.setdefault(row["symbol"], set()).add(
-            CalendarExpiry(expiry, scheduled, row["type"] == "monthly")
-        )
+        by_symbol.setdefault(row["symbol"], set()).add(CalendarExpiry(expiry, scheduled, row["type"] == "monthly"))
     return {symbol: tuple(sorted(entries)) for symbol, entries in by_symbol.items()}
 
 
@@ -111,6 +104,4 @@ def _day(name: str, line: int, text: str) -> int:
     try:
         return (date.fromisoformat(text) - _EPOCH).days
     except (TypeError, ValueError):
-        raise BadDataError(
-            name, f"date: got {text!r}; expected an ISO date such as 2021-11-30", line
-        ) from None
+        raise BadDataError(name, f"date: got {text!r}; expected an ISO date such as 2021-11-30", line) from None

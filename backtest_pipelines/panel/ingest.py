@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -81,9 +80,29 @@ class IngestReport:
         return tuple(outcome for outcome in self.files if outcome.status == status)
 
     @property
+    def added(self) -> tuple[FileOutcome, ...]:
+        """Files of sessions that were not there."""
+        return self.with_status("added")
+
+    @property
+    def replaced(self) -> tuple[FileOutcome, ...]:
+        """Files that replaced what was there of their session."""
+        return self.with_status("replaced")
+
+    @property
+    def unchanged(self) -> tuple[FileOutcome, ...]:
+        """Files whose content was there."""
+        return self.with_status("unchanged")
+
+    @property
     def bad(self) -> tuple[FileOutcome, ...]:
         """Files that were refused."""
         return self.with_status("bad")
+
+    @property
+    def ignored(self) -> tuple[FileOutcome, ...]:
+        """Files that are no file of the exchange by their ending."""
+        return self.with_status("ignored")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +125,7 @@ def exchange_files(folder: Path) -> list[Path]:
         If the folder is not there or holds no file.
     """
     if not folder.is_dir():
-        raise MissingDataError(
-            f"folder {folder}: is not there; name the folder of the exchange's daily files"
-        )
+        raise MissingDataError(f"folder {folder}: is not there; name the folder of the exchange's daily files")
     found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     if not found:
         raise MissingDataError(f"folder {folder}: holds no file; put the exchange's daily files into it")
@@ -159,8 +176,7 @@ def ingest(
     with store.writing() as before:
         sources = store.sources(before)
         outcomes = [
-            result if isinstance(result, FileOutcome) else _outcome(result, sources, results)
-            for result in results
+            result if isinstance(result, FileOutcome) else _outcome(result, sources, results) for result in results
         ]
         news = [
             result
@@ -195,9 +211,7 @@ def _read(path: Path, known: Mapping[str, tuple[tuple[str, int], Source]]) -> _R
     except OSError as error:
         return FileOutcome(path.name, "bad", reason=f"cannot be read: {error.strerror or error}")
     kind_read: Kind = "bhavcopy" if isinstance(content, Bhavcopy) else "index_closes"
-    return _Read(
-        path, Source(path.name, digest, _content_digest(content)), kind_read, content.session, content
-    )
+    return _Read(path, Source(path.name, digest, _content_digest(content)), kind_read, content.session, content)
 
 
 def _check_ranges(name: str, symbol: str, quotes: Quotes) -> None:
@@ -211,9 +225,7 @@ def _check_ranges(name: str, symbol: str, quotes: Quotes) -> None:
     for column, limit in limits.items():
         values = getattr(quotes, column)
         if values.size and values.max() > limit:
-            raise BadDataError(
-                name, f"{symbol}: {column} {values.max()} is above what can be stored, {limit}"
-            )
+            raise BadDataError(name, f"{symbol}: {column} {values.max()} is above what can be stored, {limit}")
 
 
 def _content_digest(content: Bhavcopy | IndexCloses) -> str:
@@ -237,9 +249,7 @@ def _without_conflicts(results: list[_Read | FileOutcome]) -> list[_Read | FileO
         if len({result.source.content_sha256 for result in group}) > 1:
             for result in group:
                 others = ", ".join(sorted(other.path.name for other in group if other is not result))
-                refused[id(result)] = (
-                    f"differs from {others} for the same session; keep the one that is right"
-                )
+                refused[id(result)] = f"differs from {others} for the same session; keep the one that is right"
     return [
         FileOutcome(result.path.name, "bad", result.kind, _date(result.day), refused[id(result)])
         if isinstance(result, _Read) and id(result) in refused
@@ -289,13 +299,9 @@ def _commit(
     return store.commit(before, changed, sources, calendar)
 
 
-def _update(
-    update: SessionUpdate, content: Bhavcopy | IndexCloses | None, symbol: str
-) -> SessionUpdate | None:
+def _update(update: SessionUpdate, content: Bhavcopy | IndexCloses | None, symbol: str) -> SessionUpdate | None:
     if isinstance(content, Bhavcopy):
-        bhavcopy = BhavcopyUpdate(
-            content.quotes.get(symbol), content.underlying_paise.get(symbol, MISSING_PAISE)
-        )
+        bhavcopy = BhavcopyUpdate(content.quotes.get(symbol), content.underlying_paise.get(symbol, MISSING_PAISE))
         return SessionUpdate(bhavcopy, update.index_close_paise)
     if isinstance(content, IndexCloses) and symbol in content.close_paise:
         return SessionUpdate(update.bhavcopy, content.close_paise[symbol])

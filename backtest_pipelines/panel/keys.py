@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 Int64Array: TypeAlias = npt.NDArray[np.int64]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
 Int32Array: TypeAlias = npt.NDArray[np.int32]
 
 FUTURE, CALL, PUT = 0, 1, 2
@@ -27,10 +28,10 @@ MAX_STRIKE_PAISE = STRIKE_MASK
 
 
 def contract_keys(
-    session: Int64Array | int,
-    instrument: Int64Array | int,
-    expiry: Int64Array | int,
-    strike_paise: Int64Array | int,
+    session: npt.ArrayLike,
+    instrument: npt.ArrayLike,
+    expiry: npt.ArrayLike,
+    strike_paise: npt.ArrayLike,
 ) -> Int64Array:
     """Pack session and expiry (days), instrument (0 future, 1 call, 2 put) and strike (paise) into int64 keys."""
     packed = (

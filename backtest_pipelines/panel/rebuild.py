@@ -94,7 +94,7 @@ def rebuild(old: SymbolTables | None, updates: Mapping[int, SessionUpdate]) -> S
 def quote_table(session: int, quotes: Quotes | None) -> QuoteTable:
     """Return a session's quotes in the types of the store."""
     if quotes is None:
-        return QuoteTable(*(np.zeros(0, kind) for kind in QUOTE_COLUMNS.values()))  # type: ignore[arg-type]
+        return QuoteTable(*(np.zeros(0, kind) for kind in QUOTE_COLUMNS.values()))
     instrument = quotes.instrument.astype(np.int64)
     return QuoteTable(
         key=contract_keys(session, instrument, quotes.expiry.astype(np.int64), quotes.strike_paise),
@@ -147,7 +147,7 @@ def _updated(before: _Session, update: SessionUpdate) -> _Session:
 
 def _concatenated(parts: list[QuoteTable]) -> QuoteTable:
     columns = zip(*(part.columns() for part in parts), strict=True)
-    return QuoteTable(*(np.concatenate(column) for column in columns))  # type: ignore[arg-type]
+    return QuoteTable(*(np.concatenate(column) for column in columns))
 
 
 def _selectable(quotes: QuoteTable) -> StrikeTable:

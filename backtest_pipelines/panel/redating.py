@@ -46,10 +46,10 @@ def redated_expiries(
         if old < session or old in listed:
             continue
         near = sorted((abs(new - old), new) for new in appeared if abs(new - old) <= MAX_MOVE_DAYS)
-        had = contracts_before(old) if near else None
         for _, new in near:
-            shared = np.intersect1d(had, contracts(new), assume_unique=True).size
-            if had is not None and shared >= MIN_SHARED_FRAC * had.size:
+            had = contracts_before(old)
+            shared = np.intersect1d(had, contracts(new), assume_unique=True)
+            if shared.size >= MIN_SHARED_FRAC * had.size:
                 moves.append((old, new))
                 break
     return moves

@@ -94,9 +94,7 @@ class SymbolPanel:
     def _session(self, position: int) -> date:
         days = self.tables.sessions.session[self.tables.sessions.has_bhavcopy]
         if days.size == 0:
-            raise MissingDataError(
-                f"{self.symbol}: index closes but no bhavcopy is in the panel; ingest bhavcopies"
-            )
+            raise MissingDataError(f"{self.symbol}: index closes but no bhavcopy is in the panel; ingest bhavcopies")
         return _EPOCH + timedelta(days=int(days[position]))
 
     def view(self, from_date: date | None, to_date: date | None) -> MarketView:
@@ -187,9 +185,7 @@ class PanelStore:
         except FileNotFoundError:
             raise
         except (OSError, ValueError, KeyError) as error:
-            raise BadDataError(
-                str(self.folder), f"the panel of {symbol} is damaged: {error}; ingest again"
-            ) from error
+            raise BadDataError(str(self.folder), f"the panel of {symbol} is damaged: {error}; ingest again") from error
 
     def calendar(self, manifest: Manifest) -> Calendar:
         """Return the calendar that the manifest names, or an empty one."""
@@ -255,9 +251,7 @@ class PanelStore:
             self._write_json("calendar", calendar.to_json()) if calendar != Calendar() else None,
             self._write_json("sources", rows),
         )
-        text = _dump(
-            {"format": FORMAT, "symbols": symbols, "calendar": manifest.calendar, "sources": manifest.sources}
-        )
+        text = _dump({"format": FORMAT, "symbols": symbols, "calendar": manifest.calendar, "sources": manifest.sources})
         write_atomic(self.folder / MANIFEST_NAME, lambda file: file.write(text))
         self._remove_unnamed(before.names() | manifest.names())
         return manifest

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from backtest_pipelines.atomic import write_atomic
-from backtest_pipelines.panel.keys import Int32Array, Int64Array
+from backtest_pipelines.panel.keys import BoolArray, Int32Array, Int64Array
 
 LAYOUT = 1
 """Version of the tables' layout; part of every file name."""
@@ -122,7 +123,7 @@ class SessionTable:
     """
 
     session: Int32Array
-    has_bhavcopy: npt.NDArray[np.bool_]
+    has_bhavcopy: BoolArray
     row_start: Int64Array
     underlying_paise: Int64Array
     index_close_paise: Int64Array
@@ -150,9 +151,7 @@ def session_digest(
     session: int, *, has_bhavcopy: bool, underlying_paise: int, index_close_paise: int, quotes: QuoteTable
 ) -> bytes:
     """Return the SHA-256 of all that is stored of a symbol on a session."""
-    digest = sha256(
-        np.array([session, has_bhavcopy, underlying_paise, index_close_paise], np.int64).tobytes()
-    )
+    digest = sha256(np.array([session, has_bhavcopy, underlying_paise, index_close_paise], np.int64).tobytes())
     for column in quotes.columns():
         digest.update(np.ascontiguousarray(column).tobytes())
     return digest.digest()
@@ -223,8 +222,8 @@ def _ragged(batch: pa.RecordBatch, name: str) -> Ragged:
     return Ragged(column.offsets.to_numpy(), column.values.to_numpy())
 
 
-def _numpy(batch: pa.RecordBatch, name: str) -> npt.NDArray[np.generic]:
-    array: npt.NDArray[np.generic] = batch.column(name).to_numpy()
+def _numpy(batch: pa.RecordBatch, name: str) -> npt.NDArray[Any]:
+    array: npt.NDArray[Any] = batch.column(name).to_numpy()
     return array
 
 

@@ -10,11 +10,17 @@ from datetime import date
 from hashlib import sha256
 
 import numpy as np
-import numpy.typing as npt
 
 from backtest_pipelines.errors import MissingDataError
 from backtest_pipelines.panel.calendar import Calendar, CalendarExpiry
-from backtest_pipelines.panel.keys import STRIKE_BITS, Int32Array, Int64Array, contract_keys, strikes_of
+from backtest_pipelines.panel.keys import (
+    STRIKE_BITS,
+    BoolArray,
+    Int32Array,
+    Int64Array,
+    contract_keys,
+    strikes_of,
+)
 from backtest_pipelines.panel.symbol_tables import (
     MISSING_PAISE,
     QuoteTable,
@@ -22,8 +28,6 @@ from backtest_pipelines.panel.symbol_tables import (
     StrikeTable,
     SymbolTables,
 )
-
-BoolArray = npt.NDArray[np.bool_]
 
 NO_ROW = -1
 _EPOCH = date(1970, 1, 1)
@@ -79,9 +83,7 @@ class MarketView:
     plans: dict[object, object] = field(default_factory=dict, compare=False)
     """Windows of this view by timing rule and phases, kept by the engine."""
 
-    def rows(
-        self, instrument: int, session: Int32Array, expiry: Int32Array, strike_paise: Int64Array
-    ) -> Int64Array:
+    def rows(self, instrument: int, session: Int32Array, expiry: Int32Array, strike_paise: Int64Array) -> Int64Array:
         """Return the row of each contract in the quote table, -1 where it has none.
 
         Parameters
@@ -116,13 +118,9 @@ class MarketView:
         above : bool
             The lowest strike at or above the target; otherwise the highest at or below it.
         """
-        found = self._exact_nearest(
-            instrument, session, self._listed(expiry, session), target_paise, above=above
-        )
+        found = self._exact_nearest(instrument, session, self._listed(expiry, session), target_paise, above=above)
         for again, other in self._scheduled_again(found < 0, expiry):
-            found[again] = self._exact_nearest(
-                instrument, session[again], other, target_paise[again], above=above
-            )
+            found[again] = self._exact_nearest(instrument, session[again], other, target_paise[again], above=above)
         return found
 
     def _listed(self, expiry: Int32Array, session: Int32Array) -> Int32Array:
@@ -133,9 +131,7 @@ class MarketView:
                 expiry = np.where(is_moved & (session < move.session), np.int32(move.old), expiry)
         return expiry
 
-    def _scheduled_again(
-        self, is_missing: BoolArray, expiry: Int32Array
-    ) -> list[tuple[Int64Array, Int32Array]]:
+    def _scheduled_again(self, is_missing: BoolArray, expiry: Int32Array) -> list[tuple[Int64Array, Int32Array]]:
         if not self.scheduled or not is_missing.any():
             return []
         again = np.flatnonzero(is_missing & np.isin(expiry, list(self.scheduled)))
@@ -187,11 +183,7 @@ def market_view(
     """
     table = tables.sessions
     low = 0 if from_date is None else int(np.searchsorted(table.session, _days(from_date)))
-    high = (
-        len(table.session)
-        if to_date is None
-        else int(np.searchsorted(table.session, _days(to_date), "right"))
-    )
+    high = len(table.session) if to_date is None else int(np.searchsorted(table.session, _days(to_date), "right"))
     with_bhavcopy = low + np.flatnonzero(table.has_bhavcopy[low:high])
     if with_bhavcopy.size == 0:
         raise MissingDataError(_no_session(symbol, table, from_date, to_date))
@@ -209,9 +201,7 @@ def market_view(
         session=session,
         index_close_paise=_index_closes(table, low, high, session),
         expiries=_final_expiries(table, with_bhavcopy, redatings, entries, scheduled, with_options=True),
-        monthly_expiries=_final_expiries(
-            table, with_bhavcopy, redatings, monthly, scheduled, with_options=False
-        ),
+        monthly_expiries=_final_expiries(table, with_bhavcopy, redatings, monthly, scheduled, with_options=False),
         starts_at=span[0],
         quotes=tables.quotes,
         strikes=tables.strikes,
@@ -227,11 +217,7 @@ def _days(day: date) -> int:
 
 def _no_session(symbol: str, table: SessionTable, from_date: date | None, to_date: date | None) -> str:
     days = table.session[table.has_bhavcopy]
-    have = (
-        "none"
-        if days.size == 0
-        else f"{np.datetime64(int(days[0]), 'D')} to {np.datetime64(int(days[-1]), 'D')}"
-    )
+    have = "none" if days.size == 0 else f"{np.datetime64(int(days[0]), 'D')} to {np.datetime64(int(days[-1]), 'D')}"
     asked = f"{from_date or 'the beginning'} to {to_date or 'the end'}"
     return f"symbol {symbol}: no session from {asked}; the panel holds {have}; widen the dates or ingest more files"
 
@@ -296,7 +282,5 @@ def _digest(
 ) -> str:
     digest = sha256(table.digest[low:high].tobytes())
     if dated or entries:
-        digest.update(
-            repr((dated, [(entry.expiry, entry.scheduled, entry.is_monthly) for entry in entries])).encode()
-        )
+        digest.update(repr((dated, [(entry.expiry, entry.scheduled, entry.is_monthly) for entry in entries])).encode())
     return digest.hexdigest()

@@ -14,7 +14,7 @@ from backtest_pipelines.errors import BadRequestError
 ParameterValue: TypeAlias = int | Decimal
 
 PERCENT_PLACES = 4
-"""Most decimal places of a percentage: ten-thousandths of a percent keep every comparison in whole numbers."""
+"""Most decimal places of a percentage, so that comparisons are made in whole ten-thousandths of a percent."""
 
 
 @dataclass(frozen=True, slots=True)

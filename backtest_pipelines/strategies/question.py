@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from backtest_pipelines.errors import BadRequestError
@@ -58,13 +59,12 @@ class Question:
     brokerage_inr_per_order: Decimal | None
 
     def canonical(self) -> dict[str, object]:
-        """Return the question in its one JSON form: names sorted by the caller, decimals as text, ISO dates."""
+        """Return the question in its one JSON form: decimals as text, ISO dates."""
         return {
             "variant": self.variant.name,
             "symbol": self.symbol,
             "parameters": {
-                name: value if isinstance(value, int) else str(value)
-                for name, value in self.parameters.items()
+                name: value if isinstance(value, int) else str(value) for name, value in self.parameters.items()
             },
             "from_date": self.from_date.isoformat() if self.from_date else None,
             "to_date": self.to_date.isoformat() if self.to_date else None,
@@ -76,7 +76,7 @@ class Question:
         }
 
 
-def ask(
+def ask(  # noqa: PLR0913 - the parts of a question, all but two by keyword
     variant: str,
     symbol: str = "NIFTY",
     parameters: Mapping[str, object] | None = None,
@@ -118,9 +118,7 @@ def ask(
     first = None if from_date is None else _date("from_date", from_date)
     last = None if to_date is None else _date("to_date", to_date)
     if first and last and first > last:
-        raise BadRequestError(
-            "from_date", first.isoformat(), f"allowed: not after to_date, {last.isoformat()}"
-        )
+        raise BadRequestError("from_date", first.isoformat(), f"allowed: not after to_date, {last.isoformat()}")
     return Question(
         variant=entry,
         symbol=symbol,
@@ -162,7 +160,7 @@ def _phases(given: Iterable[tuple[date | str, date | str]]) -> tuple[Phase, ...]
             raise BadRequestError(f"phases, row {number}, start", phase.start.isoformat(), limit)
         phases.append(phase)
     phases.sort()
-    for before, after in zip(phases, phases[1:], strict=False):
+    for before, after in pairwise(phases):
         if after.start <= before.end:
             limit = f"allowed: phases that do not overlap; the one before ends {before.end.isoformat()}"
             raise BadRequestError("phases", f"{after.start.isoformat()} to {after.end.isoformat()}", limit)

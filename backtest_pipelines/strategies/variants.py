@@ -33,8 +33,8 @@ class ExpiryRule(Enum):
     CURRENT = "current"
     """The expiry at the end of the window."""
     MONTH = "month"
-    """The first monthly expiry on or after the current one; for the first trade of a window that begins on the
-    first day of a trading phase, the second monthly expiry strictly after the entry day."""
+    """The first monthly expiry on or after the current one; for the first trade of a window that begins on
+    the first day of a trading phase, the second monthly expiry strictly after the entry day."""
 
 
 @dataclass(frozen=True, slots=True)

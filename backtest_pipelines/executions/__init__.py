@@ -1,0 +1,1 @@
+"""The one use case, executing a request, and the record of every execution."""

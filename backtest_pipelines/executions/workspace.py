@@ -1,0 +1,52 @@
+"""One home folder with its panels, answers and records, opened as they are needed."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from backtest_pipelines.executions.records import ExecutionRecords
+from backtest_pipelines.executions.settings import Settings
+from backtest_pipelines.executions.single_flight import SingleFlight
+from backtest_pipelines.panel.store import PanelStore
+from backtest_pipelines.results.files import AnswerFiles
+from backtest_pipelines.results.redis_cache import RedisCache
+from backtest_pipelines.results.store import AnswerStore
+
+
+class Workspace:
+    """What `execute` works with; may be shared by threads. Nothing is opened before its first use.
+
+    Parameters
+    ----------
+    settings : Settings
+
+    Attributes
+    ----------
+    panels : PanelStore
+    answers : AnswerStore
+    records : ExecutionRecords
+    computing : SingleFlight
+        Equal questions that are being computed right now.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.panels = PanelStore(settings.home / "panel")
+        cache = None if settings.redis is None else RedisCache(settings.redis)
+        self.answers = AnswerStore(AnswerFiles(settings.home / "answers"), cache)
+        self.records = ExecutionRecords(settings.home / "executions.sqlite")
+        self.computing = SingleFlight()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.answers.close()
+        self.records.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

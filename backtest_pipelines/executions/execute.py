@@ -182,12 +182,12 @@ def _record_failure(
     error: Exception,
 ) -> None:
     asked = {
-        "parameters": dict(request.parameters),
-        "from_date": request.from_date,
-        "to_date": request.to_date,
-        "phases": request.phases,
-        "exit_at_expiry": request.exit_at_expiry,
-        "brokerage_inr_per_order": request.brokerage_inr_per_order,
+        "parameters": {name: str(value) for name, value in request.parameters.items()},
+        "from_date": str(request.from_date),
+        "to_date": str(request.to_date),
+        "phases": str(list(request.phases)),
+        "exit_at_expiry": str(request.exit_at_expiry),
+        "brokerage_inr_per_order": str(request.brokerage_inr_per_order),
     }
     failure = Execution(
         variant=str(request.variant),
@@ -211,4 +211,4 @@ def _record_failure(
 
 
 def _canonical_json(content: Mapping[str, object]) -> str:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
+from backtest_pipelines.atomic import write_atomic
 from backtest_pipelines.errors import UnavailableError
 from backtest_pipelines.results.codec import require_fingerprint, verify
 
@@ -57,25 +55,4 @@ class AnswerFiles:
         UnavailableError
             If the folder or the file cannot be written.
         """
-        path = self.path(fingerprint)
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _replace(path, value)
-        except OSError as error:
-            raise UnavailableError(
-                f"the answer file {path} cannot be written: {error}; check its permissions and free space"
-            ) from error
-
-
-def _replace(path: Path, value: bytes) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem[:16]}-", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(value)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(name).unlink()
-        raise
+        write_atomic(self.path(fingerprint), lambda file: file.write(value))

@@ -1,0 +1,1 @@
+"""Tests of executing requests and of their records."""

@@ -1,0 +1,1 @@
+"""Tests of the panel: formats, ingest and the store."""

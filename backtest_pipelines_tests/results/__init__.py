@@ -1,0 +1,1 @@
+"""Tests of answers: their bytes, files and cache."""

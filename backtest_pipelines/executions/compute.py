@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
+from backtest_pipelines import __version__
 from backtest_pipelines.analytics.equity import equity_curve
 from backtest_pipelines.analytics.pivot import pivot
 from backtest_pipelines.analytics.statistics import statistics
@@ -47,6 +46,6 @@ def compute(view: MarketView, question: Question, fingerprint: str) -> Answer:
             "data_digest": view.digest,
             "strategy_revision": question.variant.revision,
             "engine_revision": ENGINE_REVISION,
-            "package_version": version("backtest-pipelines"),
+            "package_version": __version__,
         },
     )

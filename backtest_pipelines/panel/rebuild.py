@@ -11,6 +11,7 @@ import numpy as np
 from backtest_pipelines.panel.keys import (
     FUTURE,
     INSTRUMENT_SHIFT,
+    BoolArray,
     Int32Array,
     Int64Array,
     contract_keys,
@@ -25,8 +26,8 @@ from backtest_pipelines.panel.symbol_tables import (
     QUOTE_COLUMNS,
     QuoteTable,
     Ragged,
+    RowIndex,
     SessionTable,
-    StrikeTable,
     SymbolTables,
     session_digest,
 )
@@ -73,9 +74,11 @@ def rebuild(old: SymbolTables | None, updates: Mapping[int, SessionUpdate]) -> S
     row_start = np.zeros(len(sessions) + 1, np.int64)
     np.cumsum([len(session.quotes.key) for session in sessions], out=row_start[1:])
     redated = _redated(sessions)
+    is_future = instruments_of(quotes.key) == FUTURE
     return SymbolTables(
         quotes,
-        _selectable(quotes),
+        _index(quotes, is_future),
+        _index(quotes, ~is_future & (quotes.contracts > 0) & (strikes_of(quotes.key) % HUNDRED_INR_PAISE == 0)),
         SessionTable(
             session=np.array([session.day for session in sessions], np.int32),
             has_bhavcopy=np.array([session.has_bhavcopy for session in sessions], bool),
@@ -150,14 +153,9 @@ def _concatenated(parts: list[QuoteTable]) -> QuoteTable:
     return QuoteTable(*(np.concatenate(column) for column in columns))
 
 
-def _selectable(quotes: QuoteTable) -> StrikeTable:
-    is_selectable = (
-        (instruments_of(quotes.key) != FUTURE)
-        & (quotes.contracts > 0)
-        & (strikes_of(quotes.key) % HUNDRED_INR_PAISE == 0)
-    )
-    row = np.flatnonzero(is_selectable).astype(np.int32)
-    return StrikeTable(quotes.key[row], row)
+def _index(quotes: QuoteTable, chosen: BoolArray) -> RowIndex:
+    row = np.flatnonzero(chosen).astype(np.int32)
+    return RowIndex(quotes.key[row], row)
 
 
 def _redated(sessions: list[_Session]) -> list[list[tuple[int, int]]]:

@@ -1,4 +1,4 @@
-"""The three tables that hold one symbol: quotes, selectable strikes and sessions, and their Arrow files."""
+"""The tables that hold one symbol: quotes, two indexes of them and sessions, and their Arrow files."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from backtest_pipelines.arrow import arrow_array, numpy_array
 from backtest_pipelines.atomic import write_atomic
 from backtest_pipelines.panel.keys import BoolArray, Int32Array, Int64Array
 
@@ -63,8 +64,8 @@ class QuoteTable:
 
 
 @dataclass(frozen=True, slots=True)
-class StrikeTable:
-    """Options that a strike rule may choose: traded that day, strike on the hundred; sorted by key.
+class RowIndex:
+    """Some rows of the quote table by key, so that a look-up touches little memory; k rows, sorted.
 
     Attributes
     ----------
@@ -136,10 +137,21 @@ class SessionTable:
 
 @dataclass(frozen=True, slots=True)
 class SymbolTables:
-    """All that is stored of one symbol."""
+    """All that is stored of one symbol.
+
+    Attributes
+    ----------
+    quotes : QuoteTable
+    futures : RowIndex
+        Every future.
+    strikes : RowIndex
+        Options that a strike rule may choose: traded that day, strike on the hundred INR.
+    sessions : SessionTable
+    """
 
     quotes: QuoteTable
-    strikes: StrikeTable
+    futures: RowIndex
+    strikes: RowIndex
     sessions: SessionTable
 
     def digest(self) -> str:
@@ -158,21 +170,22 @@ def session_digest(
 
 
 def write_tables(folder: Path, symbol: str, tables: SymbolTables) -> dict[str, str]:
-    """Write the three files of a symbol, named by their content, and return their names by table."""
+    """Write the files of a symbol, named by their content, and return their names by table."""
     stem = f"{symbol}-{LAYOUT}-{tables.digest()[:32]}"
-    names = {kind: f"{stem}-{kind}.arrow" for kind in ("quotes", "strikes", "sessions")}
-    quotes, strikes, sessions = tables.quotes, tables.strikes, tables.sessions
-    _write(folder / names["quotes"], dict(zip(QUOTE_COLUMNS, map(pa.array, quotes.columns()), strict=True)))
-    _write(folder / names["strikes"], {"key": pa.array(strikes.key), "row": pa.array(strikes.row)})
+    names = {kind: f"{stem}-{kind}.arrow" for kind in ("quotes", "futures", "strikes", "sessions")}
+    quotes, sessions = tables.quotes, tables.sessions
+    _write(folder / names["quotes"], dict(zip(QUOTE_COLUMNS, map(arrow_array, quotes.columns()), strict=True)))
+    for kind, index in (("futures", tables.futures), ("strikes", tables.strikes)):
+        _write(folder / names[kind], {"key": arrow_array(index.key), "row": arrow_array(index.row)})
     ragged = ("option_expiries", "future_expiries", "redated_from", "redated_to")
     _write(
         folder / names["sessions"],
         {
-            "session": pa.array(sessions.session),
-            "has_bhavcopy": pa.array(sessions.has_bhavcopy.astype(np.int8)),
-            "row_end": pa.array(sessions.row_start[1:]),
-            "underlying_paise": pa.array(sessions.underlying_paise),
-            "index_close_paise": pa.array(sessions.index_close_paise),
+            "session": arrow_array(sessions.session),
+            "has_bhavcopy": arrow_array(sessions.has_bhavcopy.astype(np.int8)),
+            "row_end": arrow_array(sessions.row_start[1:]),
+            "underlying_paise": arrow_array(sessions.underlying_paise),
+            "index_close_paise": arrow_array(sessions.index_close_paise),
             "digest": pa.FixedSizeBinaryArray.from_buffers(
                 pa.binary(32), len(sessions.session), [None, pa.py_buffer(sessions.digest.tobytes())]
             ),
@@ -183,7 +196,7 @@ def write_tables(folder: Path, symbol: str, tables: SymbolTables) -> dict[str, s
 
 
 def read_tables(folder: Path, names: dict[str, str]) -> SymbolTables:
-    """Map the three files of a symbol into memory; nothing is copied but the small session columns.
+    """Map the files of a symbol into memory; nothing is copied but the small session columns.
 
     Raises
     ------
@@ -191,13 +204,14 @@ def read_tables(folder: Path, names: dict[str, str]) -> SymbolTables:
         If a file is gone (a newer manifest replaced it).
     """
     quotes = _read(folder / names["quotes"])
-    strikes = _read(folder / names["strikes"])
+    futures, strikes = _read(folder / names["futures"]), _read(folder / names["strikes"])
     sessions = _read(folder / names["sessions"])
     digest = np.frombuffer(sessions.column("digest").buffers()[1] or b"", np.uint8)
     row_end = _numpy(sessions, "row_end")
     return SymbolTables(
         QuoteTable(*(_numpy(quotes, name) for name in QUOTE_COLUMNS)),
-        StrikeTable(_numpy(strikes, "key"), _numpy(strikes, "row")),
+        RowIndex(_numpy(futures, "key"), _numpy(futures, "row")),
+        RowIndex(_numpy(strikes, "key"), _numpy(strikes, "row")),
         SessionTable(
             session=_numpy(sessions, "session"),
             has_bhavcopy=_numpy(sessions, "has_bhavcopy").astype(bool),
@@ -214,17 +228,16 @@ def read_tables(folder: Path, names: dict[str, str]) -> SymbolTables:
 
 
 def _list_array(ragged: Ragged) -> pa.Array:
-    return pa.ListArray.from_arrays(pa.array(ragged.offset), pa.array(ragged.values))
+    return pa.ListArray.from_arrays(arrow_array(ragged.offset), arrow_array(ragged.values))
 
 
 def _ragged(batch: pa.RecordBatch, name: str) -> Ragged:
     column = batch.column(name)
-    return Ragged(column.offsets.to_numpy(), column.values.to_numpy())
+    return Ragged(numpy_array(column.offsets), numpy_array(column.values))
 
 
 def _numpy(batch: pa.RecordBatch, name: str) -> npt.NDArray[Any]:
-    array: npt.NDArray[Any] = batch.column(name).to_numpy()
-    return array
+    return numpy_array(batch.column(name))
 
 
 def _write(path: Path, columns: dict[str, pa.Array]) -> None:

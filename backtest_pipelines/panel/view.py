@@ -14,6 +14,7 @@ import numpy as np
 from backtest_pipelines.errors import MissingDataError
 from backtest_pipelines.panel.calendar import Calendar, CalendarExpiry
 from backtest_pipelines.panel.keys import (
+    FUTURE,
     STRIKE_BITS,
     BoolArray,
     Int32Array,
@@ -24,8 +25,8 @@ from backtest_pipelines.panel.keys import (
 from backtest_pipelines.panel.symbol_tables import (
     MISSING_PAISE,
     QuoteTable,
+    RowIndex,
     SessionTable,
-    StrikeTable,
     SymbolTables,
 )
 
@@ -59,8 +60,8 @@ class MarketView:
         The same of the futures.
     starts_at : int
         First day of the span that the caller asked for, or the first session.
-    quotes, strikes
-        The symbol's whole tables; rows are found by key, so that only sessions of the view can be reached.
+    quotes, futures, strikes
+        The symbol's whole table and its indexes; rows are found by key, so only sessions of the view are reached.
     redatings : tuple of Redating
         Within the span, in order of time.
     scheduled : dict of int to int
@@ -76,7 +77,8 @@ class MarketView:
     monthly_expiries: Int32Array
     starts_at: int
     quotes: QuoteTable
-    strikes: StrikeTable
+    futures: RowIndex
+    strikes: RowIndex
     redatings: tuple[Redating, ...]
     scheduled: dict[int, int]
     digest: str
@@ -142,11 +144,13 @@ class MarketView:
         self, instrument: int, session: Int32Array, expiry: Int32Array, strike_paise: Int64Array
     ) -> Int64Array:
         key = contract_keys(session, instrument, expiry, strike_paise)
-        if self.quotes.key.size == 0:
+        table = self.futures.key if instrument == FUTURE else self.quotes.key
+        if table.size == 0:
             return np.full(key.shape, NO_ROW, np.int64)
-        row = np.searchsorted(self.quotes.key, key)
-        np.minimum(row, self.quotes.key.size - 1, out=row)
-        return np.where(self.quotes.key[row] == key, row, NO_ROW)
+        position = table.searchsorted(key)
+        np.minimum(position, table.size - 1, out=position)
+        row = self.futures.row[position] if instrument == FUTURE else position
+        return np.where(table[position] == key, row, NO_ROW)
 
     def _exact_nearest(
         self,
@@ -161,7 +165,7 @@ class MarketView:
         if table.size == 0:
             return np.full(session.shape, NO_ROW, np.int64)
         key = contract_keys(session, instrument, expiry, target_paise)
-        position = np.searchsorted(table, key) if above else np.searchsorted(table, key, side="right") - 1
+        position = table.searchsorted(key) if above else table.searchsorted(key, "right") - 1
         inside = np.clip(position, 0, table.size - 1)
         is_same_chain = (position == inside) & ((table[inside] >> STRIKE_BITS) == (key >> STRIKE_BITS))
         return np.where(is_same_chain, self.strikes.row[inside], NO_ROW)
@@ -204,6 +208,7 @@ def market_view(
         monthly_expiries=_final_expiries(table, with_bhavcopy, redatings, monthly, scheduled, with_options=False),
         starts_at=span[0],
         quotes=tables.quotes,
+        futures=tables.futures,
         strikes=tables.strikes,
         redatings=redatings,
         scheduled=scheduled,

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from backtest_pipelines.analytics.equity import EquityCurve
+from backtest_pipelines.arrow import arrow_array, text_array
 from backtest_pipelines.engine.notices import KINDS, NO_DAY, NO_STRIKE, NoticeTable
 from backtest_pipelines.engine.trades import UNKNOWN_PAISE, LegTrades, Trades
 from backtest_pipelines.market.rules import LOT_UNKNOWN
@@ -38,7 +39,7 @@ def trade_table(trades: Trades) -> pa.Table:
         "net_pnl": _inr(trades.net_pnl_paise),
         "call_entry_turnover_inr": _inr(trades.entry_turnover_paise, trades.entry_turnover_paise != UNKNOWN_PAISE),
         "call_exit_turnover_inr": _inr(trades.exit_turnover_paise, trades.exit_turnover_paise != UNKNOWN_PAISE),
-        "lot_size": _nullable(trades.lot_size, has_lot),
+        "lot_size": arrow_array(trades.lot_size, has_lot),
         "net_pnl_inr_per_lot": _inr(net_per_lot, has_lot),
     }
     if trades.charges_paise is not None:
@@ -54,14 +55,14 @@ def notice_table(notices: NoticeTable) -> pa.Table:
     kinds = [KINDS[number] for number in notices.kind.tolist()]
     return pa.table(
         {
-            "kind": pa.array([kind.value for kind in kinds], pa.string()),
-            "leg": pa.array(notices.leg, pa.string()),
+            "kind": text_array([kind.value for kind in kinds]),
+            "leg": text_array(notices.leg),
             "entry_date": _dates(notices.entry, notices.entry != NO_DAY),
             "exit_date": _dates(notices.leave, notices.leave != NO_DAY),
             "expiry": _dates(notices.expiry, notices.expiry != NO_DAY),
             "strike": _inr(notices.strike_paise, notices.strike_paise != NO_STRIKE),
             "date": _dates(notices.day, notices.day != NO_DAY),
-            "detail": pa.array([kind.sentence for kind in kinds], pa.string()),
+            "detail": text_array([kind.sentence for kind in kinds]),
         }
     )
 
@@ -71,9 +72,9 @@ def equity_table(curve: EquityCurve) -> pa.Table:
     return pa.table(
         {
             "session": _dates(curve.session),
-            "equity_points": pa.array(curve.equity_points),
-            "booked_points": pa.array(curve.booked_points),
-            "is_held": pa.array(curve.is_held),
+            "equity_points": arrow_array(curve.equity_points),
+            "booked_points": arrow_array(curve.booked_points),
+            "is_held": arrow_array(curve.is_held),
         }
     )
 
@@ -91,12 +92,8 @@ def _leg_columns(leg: LegTrades) -> dict[str, pa.Array]:
 
 
 def _dates(days: Array, known: BoolArray | None = None) -> pa.Array:
-    return _nullable(days.astype(np.int32), known).view(pa.date32())
+    return arrow_array(days.astype(np.int32), known).view(pa.date32())
 
 
 def _inr(paise: Array, known: BoolArray | None = None) -> pa.Array:
-    return _nullable(paise / 100, known)
-
-
-def _nullable(values: Array, known: BoolArray | None) -> pa.Array:
-    return pa.array(values, mask=None if known is None or known.all() else ~known)
+    return arrow_array(paise / 100, known)

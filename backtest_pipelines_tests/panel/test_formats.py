@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -173,6 +175,15 @@ def test_a_peek_tells_kind_and_session(
     long = "\n".join([*lines, *[lines[-1]] * 2000])
     assert len(long) > 100_000
     assert peek_session(zipped(tmp_path, name + ".zip", {name: long.encode()})) == (kind, session)
+
+
+def test_reading_a_file_does_not_import_pandas(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from backtest_pipelines.panel.formats import read_exchange_file; "
+        "read_exchange_file(Path(sys.argv[1])); sys.exit('pandas' in sys.modules)"
+    )
+    path = write(tmp_path, UDIFF)
+    assert subprocess.run([sys.executable, "-c", code, str(path)], check=False, timeout=60).returncode == 0
 
 
 def test_a_peek_refuses_what_is_no_file_of_the_exchange(tmp_path: Path) -> None:

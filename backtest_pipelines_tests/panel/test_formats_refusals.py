@@ -63,12 +63,19 @@ def test_a_truncated_zip_is_refused_with_its_name(tmp_path: Path) -> None:
         assert refusal(path).startswith("cut.zip: is a truncated or damaged zip archive (")
 
 
-def test_a_damaged_zip_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_zip_with_any_damaged_byte_of_text_is_refused(tmp_path: Path, method: int) -> None:
     path = tmp_path / "flipped.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(path, "w", method) as archive:
         archive.writestr("a.csv", "\n".join(LEGACY))
-    path.write_bytes(path.read_bytes().replace(b"14574.55", b"14574.65", 1))
-    assert "Bad CRC-32" in refusal(path)
+    whole = path.read_bytes()
+    start = 30 + len("a.csv")
+    for position in [0, *range(start, whole.index(b"PK\x01\x02"), 7)]:
+        damaged = bytearray(whole)
+        damaged[position] ^= 4
+        path.write_bytes(damaged)
+        message = refusal(path)
+        assert position == 0 or message.startswith("flipped.zip: is a truncated or damaged zip archive (")
 
 
 def test_a_zip_with_none_or_several_members_is_refused_naming_them(tmp_path: Path) -> None:

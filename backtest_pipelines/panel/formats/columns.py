@@ -44,7 +44,7 @@ class Rows:
     line : NDArray[np.int64]
         Shape ``(rows,)``: line of each row in the file, the header being 1.
     cells : Mapping[str, pyarrow.StringArray]
-        By column name, each of shape ``(rows,)``, without nulls.
+        By column name, each of shape ``(rows,)``, null where empty.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Rows:
 
     def cell(self, column: str, row: int) -> str:
         """Give one cell without the space around it."""
-        return str(self.cells[column][row].as_py()).strip()
+        return (self.cells[column][row].as_py() or "").strip()
 
     def refuse(self, row: int | np.integer[Any], reason: str) -> NoReturn:
         """Raise BadDataError for a row."""
@@ -91,8 +91,10 @@ def codes(rows: Rows, column: str) -> tuple[NDArray[np.int32], list[str]]:
     values : list[str]
         The texts in the order of their first rows, without the space around them.
     """
-    encoded = rows.cells[column].dictionary_encode()
-    return np.from_dlpack(encoded.indices), [text.strip() for text in encoded.dictionary.to_pylist()]
+    encoded = rows.cells[column].dictionary_encode(null_encoding="encode")
+    return np.asarray(np.from_dlpack(encoded.indices), np.int32), [
+        (text or "").strip() for text in encoded.dictionary.to_pylist()
+    ]
 
 
 def looked_up(rows: Rows, column: str, meaning: Mapping[str, int], *, unknown: int | None = None) -> NDArray[np.int64]:
@@ -231,20 +233,22 @@ def _numbers(rows: Rows, column: str, *, missing_allowed: bool) -> tuple[NDArray
     """Read numbers of 0 or more; an empty cell is NaN and marked in the second array."""
     cells = rows.cells[column]
     try:
-        number = pc.cast(pc.if_else(pc.equal(cells, ""), None, cells), pa.float64())
+        number = pc.cast(cells, pa.float64())
+        is_empty = np.from_dlpack(number.is_null().cast(pa.uint8())) != 0
+        read = np.frombuffer(number.buffers()[1], np.float64)[number.offset : number.offset + len(number)]
+        value = np.where(is_empty, math.nan, read)
     except pa.ArrowInvalid:
-        number = pa.array([_number(rows, column, row) for row in range(len(rows))], pa.float64())
-    is_empty = np.from_dlpack(number.is_null().cast(pa.uint8())) != 0
+        value = np.array([_number(rows, column, row) for row in range(len(rows))])
+        is_empty = np.isnan(value)
     if not missing_allowed:
         rows.refuse_first(is_empty, column, "is empty where a number is needed")
-    value: NDArray[np.float64] = np.from_dlpack(pc.fill_null(number, math.nan))
     rows.refuse_first(~(np.isfinite(value) | is_empty), column, "is not a number")
     rows.refuse_first(value < 0, column, "is below 0")
     return value, is_empty
 
 
-def _number(rows: Rows, column: str, row: int) -> float | None:
+def _number(rows: Rows, column: str, row: int) -> float:
     text = rows.cell(column, row)
     if text and not _NUMBER.fullmatch(text):
         rows.refuse(row, f"{column} {text!r} is not a number")
-    return float(text) if text else None
+    return float(text) if text else math.nan

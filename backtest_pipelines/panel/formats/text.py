@@ -8,7 +8,7 @@ meanwhile. What a cell means does not belong here.
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NoReturn
@@ -22,6 +22,7 @@ from backtest_pipelines.errors import BadDataError
 from backtest_pipelines.panel.formats.columns import Rows, row_numbers
 
 _BOM = b"\xef\xbb\xbf"
+_BLOCK_BYTES = 1 << 18
 _IS_ALPHANUMERIC = np.array([bytes([byte]).isalnum() for byte in range(256)])
 
 
@@ -62,7 +63,8 @@ class CsvText:
         """Give the numbers of the lines that have a word with this ending, counted from 0, in order."""
         byte = np.frombuffer(self.data, np.uint8)
         last = len(word) - 1
-        end = np.flatnonzero(byte[last:] == word[last]) + last
+        end = _positions(self.data, word[last])
+        end = end[np.searchsorted(end, last) :]
         for offset in range(last):
             end = end[byte[end - last + offset] == word[offset]]
         goes_on = _IS_ALPHANUMERIC[byte[np.minimum(end + 1, len(byte) - 1)]] & (end + 1 < len(byte))
@@ -78,7 +80,7 @@ class CsvText:
         BadDataError
             With the first such line.
         """
-        commas = np.count_nonzero(np.frombuffer(self.data, np.uint8) == ord(","))
+        commas = sum(np.count_nonzero(block == ord(",")) for _, block in _blocks(self.data))
         if commas != (len(self.header) - 1) * self.line_count:
             self._check_each_line()
 
@@ -114,7 +116,8 @@ class CsvText:
                     check_utf8=False,
                     include_columns=list(position.values()),
                     column_types=dict.fromkeys(position.values(), pa.string()),
-                    strings_can_be_null=False,
+                    null_values=[""],
+                    strings_can_be_null=True,
                 ),
             )
         except pa.ArrowInvalid as error:
@@ -165,7 +168,7 @@ def split_lines(name: str, data: bytes, *, is_head: bool = False) -> CsvText:
     if is_head:
         data = data[: data.rfind(b"\n") + 1]
     _check_encoding(name, data)
-    end = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1
+    end = _positions(data, ord("\n")) + 1
     if not data.endswith(b"\n"):
         end = np.append(end, len(data))
     start = np.zeros(len(end) + 1, np.int32)
@@ -175,6 +178,18 @@ def split_lines(name: str, data: bytes, *, is_head: bool = False) -> CsvText:
     if len(start) < 3:
         raise BadDataError(name, "holds no row after the header")
     return CsvText(name, data, start)
+
+
+def _blocks(data: bytes) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Cut a text into blocks, with where each starts: comparing a block leaves no large array to allocate."""
+    byte = np.frombuffer(data, np.uint8)
+    for start in range(0, len(data), _BLOCK_BYTES):
+        yield start, byte[start : start + _BLOCK_BYTES]
+
+
+def _positions(data: bytes, value: int) -> NDArray[np.int64]:
+    found = [np.flatnonzero(block == value) + start for start, block in _blocks(data)]
+    return np.concatenate(found) if found else np.zeros(0, np.int64)
 
 
 def _check_encoding(name: str, data: bytes) -> None:

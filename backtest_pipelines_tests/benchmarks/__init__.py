@@ -1,0 +1,1 @@
+"""Benchmarks: `make bench` prints figures and ratios of the shipped code beside its alternatives."""

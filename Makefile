@@ -1,0 +1,49 @@
+# `make demo` and `make test` set up everything that they need below this folder. `make help` lists all targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+HOME_FOLDER := $(CURDIR)/.backtest
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+
+.PHONY: help demo dev test check bench lock clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED)  ## run the three variants as Dagster runs on an invented market; DATA=FOLDER takes your own files
+	$(BIN)/python -m backtest_pipelines.demo --home "$(HOME_FOLDER)" $(if $(DATA),--data "$(DATA)")
+
+dev: $(INSTALLED)  ## start Redis and the Dagster UI on the home folder; Ctrl-C stops them
+	$(BIN)/python -m backtest_pipelines.service.dev --home "$(HOME_FOLDER)"
+
+test: $(INSTALLED)  ## run all tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+check: $(INSTALLED)  ## run the linter, the formatter, the type checker and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)  ## print speed figures beside pandas; BACKTEST_REAL_DATA=FOLDER measures the ingest too
+	$(BIN)/python -m backtest_pipelines_tests.benchmarks
+
+lock: $(INSTALLED)  ## resolve the dependencies of pyproject.toml again
+	$(BIN)/uv pip compile --universal --upgrade --generate-hashes --no-emit-index-url --no-header \
+		--python-version 3.11 --extra dev --output-file requirements.lock pyproject.toml
+
+clean:  ## remove the environment and the home folder of demo and dev
+	rm -rf $(VENV) "$(HOME_FOLDER)"
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "Python 3.11 to 3.13 is needed, $$($(PYTHON) --version) was found; name one: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q backtest_pipelines
+	@touch $(INSTALLED)

@@ -8,10 +8,10 @@ from functools import partial
 
 import numpy as np
 
+from backtest_pipelines.panel.chains import chain_table
 from backtest_pipelines.panel.keys import (
     FUTURE,
     INSTRUMENT_SHIFT,
-    BoolArray,
     Int32Array,
     Int64Array,
     contract_keys,
@@ -24,15 +24,13 @@ from backtest_pipelines.panel.redating import redated_expiries
 from backtest_pipelines.panel.symbol_tables import (
     MISSING_PAISE,
     QUOTE_COLUMNS,
+    FutureTable,
     QuoteTable,
     Ragged,
-    RowIndex,
     SessionTable,
     SymbolTables,
     session_digest,
 )
-
-HUNDRED_INR_PAISE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +72,11 @@ def rebuild(old: SymbolTables | None, updates: Mapping[int, SessionUpdate]) -> S
     row_start = np.zeros(len(sessions) + 1, np.int64)
     np.cumsum([len(session.quotes.key) for session in sessions], out=row_start[1:])
     redated = _redated(sessions)
-    is_future = instruments_of(quotes.key) == FUTURE
+    future = np.flatnonzero(instruments_of(quotes.key) == FUTURE).astype(np.int32)
     return SymbolTables(
         quotes,
-        _index(quotes, is_future),
-        _index(quotes, ~is_future & (quotes.contracts > 0) & (strikes_of(quotes.key) % HUNDRED_INR_PAISE == 0)),
+        FutureTable(quotes.key[future], future),
+        chain_table(quotes.key, quotes.contracts),
         SessionTable(
             session=np.array([session.day for session in sessions], np.int32),
             has_bhavcopy=np.array([session.has_bhavcopy for session in sessions], bool),
@@ -151,11 +149,6 @@ def _updated(before: _Session, update: SessionUpdate) -> _Session:
 def _concatenated(parts: list[QuoteTable]) -> QuoteTable:
     columns = zip(*(part.columns() for part in parts), strict=True)
     return QuoteTable(*(np.concatenate(column) for column in columns))
-
-
-def _index(quotes: QuoteTable, chosen: BoolArray) -> RowIndex:
-    row = np.flatnonzero(chosen).astype(np.int32)
-    return RowIndex(quotes.key[row], row)
 
 
 def _redated(sessions: list[_Session]) -> list[list[tuple[int, int]]]:

@@ -1,4 +1,4 @@
-"""The tables that hold one symbol: quotes, two indexes of them and sessions, and their Arrow files."""
+"""The tables that hold one symbol, quotes, futures, option chains and sessions, and their Arrow files."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ import pyarrow as pa
 
 from backtest_pipelines.arrow import arrow_array, numpy_array
 from backtest_pipelines.atomic import write_atomic
+from backtest_pipelines.panel.chains import NO_ROW, ChainTable
 from backtest_pipelines.panel.keys import BoolArray, Int32Array, Int64Array
 
 LAYOUT = 1
 """Version of the tables' layout; part of every file name."""
 
 MISSING_PAISE = -1
+
+TABLE_NAMES = ("quotes", "futures", "chains", "ladders", "sessions")
+CHAIN_COLUMNS = ("key", "lowest", "step_end")
+LADDER_COLUMNS = ("row", "traded_above", "traded_below")
 
 QUOTE_COLUMNS: dict[str, type[np.generic]] = {
     "key": np.int64,
@@ -64,8 +69,8 @@ class QuoteTable:
 
 
 @dataclass(frozen=True, slots=True)
-class RowIndex:
-    """Some rows of the quote table by key, so that a look-up touches little memory; k rows, sorted.
+class FutureTable:
+    """The futures among the rows of the quote table, so that a look-up touches little memory; k rows, sorted.
 
     Attributes
     ----------
@@ -76,6 +81,14 @@ class RowIndex:
 
     key: Int64Array
     row: Int32Array
+
+    def rows(self, key: Int64Array) -> Int64Array:
+        """Return the quote rows of contracts, -1 where one has none."""
+        if self.key.size == 0:
+            return np.full(key.shape, NO_ROW, np.int64)
+        position = self.key.searchsorted(key)
+        np.minimum(position, self.key.size - 1, out=position)
+        return np.where(self.key[position] == key, self.row[position], np.int64(NO_ROW))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,16 +155,14 @@ class SymbolTables:
     Attributes
     ----------
     quotes : QuoteTable
-    futures : RowIndex
-        Every future.
-    strikes : RowIndex
-        Options that a strike rule may choose: traded that day, strike on the hundred INR.
+    futures : FutureTable
+    chains : ChainTable
     sessions : SessionTable
     """
 
     quotes: QuoteTable
-    futures: RowIndex
-    strikes: RowIndex
+    futures: FutureTable
+    chains: ChainTable
     sessions: SessionTable
 
     def digest(self) -> str:
@@ -172,11 +183,13 @@ def session_digest(
 def write_tables(folder: Path, symbol: str, tables: SymbolTables) -> dict[str, str]:
     """Write the files of a symbol, named by their content, and return their names by table."""
     stem = f"{symbol}-{LAYOUT}-{tables.digest()[:32]}"
-    names = {kind: f"{stem}-{kind}.arrow" for kind in ("quotes", "futures", "strikes", "sessions")}
+    names = {kind: f"{stem}-{kind}.arrow" for kind in TABLE_NAMES}
     quotes, sessions = tables.quotes, tables.sessions
     _write(folder / names["quotes"], dict(zip(QUOTE_COLUMNS, map(arrow_array, quotes.columns()), strict=True)))
-    for kind, index in (("futures", tables.futures), ("strikes", tables.strikes)):
-        _write(folder / names[kind], {"key": arrow_array(index.key), "row": arrow_array(index.row)})
+    futures, chains = tables.futures, tables.chains
+    _write(folder / names["futures"], {name: arrow_array(getattr(futures, name)) for name in ("key", "row")})
+    _write(folder / names["chains"], {name: arrow_array(getattr(chains, name)) for name in CHAIN_COLUMNS})
+    _write(folder / names["ladders"], {name: arrow_array(getattr(chains, name)) for name in LADDER_COLUMNS})
     ragged = ("option_expiries", "future_expiries", "redated_from", "redated_to")
     _write(
         folder / names["sessions"],
@@ -204,14 +217,17 @@ def read_tables(folder: Path, names: dict[str, str]) -> SymbolTables:
         If a file is gone (a newer manifest replaced it).
     """
     quotes = _read(folder / names["quotes"])
-    futures, strikes = _read(folder / names["futures"]), _read(folder / names["strikes"])
+    futures = _read(folder / names["futures"])
+    chains, ladders = _read(folder / names["chains"]), _read(folder / names["ladders"])
     sessions = _read(folder / names["sessions"])
     digest = np.frombuffer(sessions.column("digest").buffers()[1] or b"", np.uint8)
     row_end = _numpy(sessions, "row_end")
     return SymbolTables(
         QuoteTable(*(_numpy(quotes, name) for name in QUOTE_COLUMNS)),
-        RowIndex(_numpy(futures, "key"), _numpy(futures, "row")),
-        RowIndex(_numpy(strikes, "key"), _numpy(strikes, "row")),
+        FutureTable(_numpy(futures, "key"), _numpy(futures, "row")),
+        ChainTable(
+            *(_numpy(chains, name) for name in CHAIN_COLUMNS), *(_numpy(ladders, name) for name in LADDER_COLUMNS)
+        ),
         SessionTable(
             session=_numpy(sessions, "session"),
             has_bhavcopy=_numpy(sessions, "has_bhavcopy").astype(bool),

@@ -13,9 +13,9 @@ import numpy as np
 
 from backtest_pipelines.errors import MissingDataError
 from backtest_pipelines.panel.calendar import Calendar, CalendarExpiry
+from backtest_pipelines.panel.chains import ChainTable
 from backtest_pipelines.panel.keys import (
     FUTURE,
-    STRIKE_BITS,
     BoolArray,
     Int32Array,
     Int64Array,
@@ -24,13 +24,12 @@ from backtest_pipelines.panel.keys import (
 )
 from backtest_pipelines.panel.symbol_tables import (
     MISSING_PAISE,
+    FutureTable,
     QuoteTable,
-    RowIndex,
     SessionTable,
     SymbolTables,
 )
 
-NO_ROW = -1
 _EPOCH = date(1970, 1, 1)
 
 
@@ -60,8 +59,8 @@ class MarketView:
         The same of the futures.
     starts_at : int
         First day of the span that the caller asked for, or the first session.
-    quotes, futures, strikes
-        The symbol's whole table and its indexes; rows are found by key, so only sessions of the view are reached.
+    quotes, futures, chains
+        The symbol's whole tables; rows are found by key, so only sessions of the view are reached.
     redatings : tuple of Redating
         Within the span, in order of time.
     scheduled : dict of int to int
@@ -77,8 +76,8 @@ class MarketView:
     monthly_expiries: Int32Array
     starts_at: int
     quotes: QuoteTable
-    futures: RowIndex
-    strikes: RowIndex
+    futures: FutureTable
+    chains: ChainTable
     redatings: tuple[Redating, ...]
     scheduled: dict[int, int]
     digest: str
@@ -97,7 +96,7 @@ class MarketView:
         expiry : int32[m]
             Final expiries.
         strike_paise : int64[m]
-            0 for futures.
+            On the hundred INR for options, 0 for futures.
         """
         found = self._exact_rows(instrument, session, self._listed(expiry, session), strike_paise)
         for again, other in self._scheduled_again(found < 0, expiry):
@@ -120,9 +119,11 @@ class MarketView:
         above : bool
             The lowest strike at or above the target; otherwise the highest at or below it.
         """
-        found = self._exact_nearest(instrument, session, self._listed(expiry, session), target_paise, above=above)
+        key = contract_keys(session, instrument, self._listed(expiry, session), target_paise)
+        found = self.chains.nearest_traded(key, above=above)
         for again, other in self._scheduled_again(found < 0, expiry):
-            found[again] = self._exact_nearest(instrument, session[again], other, target_paise[again], above=above)
+            key = contract_keys(session[again], instrument, other, target_paise[again])
+            found[again] = self.chains.nearest_traded(key, above=above)
         return found
 
     def _listed(self, expiry: Int32Array, session: Int32Array) -> Int32Array:
@@ -144,31 +145,7 @@ class MarketView:
         self, instrument: int, session: Int32Array, expiry: Int32Array, strike_paise: Int64Array
     ) -> Int64Array:
         key = contract_keys(session, instrument, expiry, strike_paise)
-        table = self.futures.key if instrument == FUTURE else self.quotes.key
-        if table.size == 0:
-            return np.full(key.shape, NO_ROW, np.int64)
-        position = table.searchsorted(key)
-        np.minimum(position, table.size - 1, out=position)
-        row = self.futures.row[position] if instrument == FUTURE else position
-        return np.where(table[position] == key, row, NO_ROW)
-
-    def _exact_nearest(
-        self,
-        instrument: int,
-        session: Int32Array,
-        expiry: Int32Array,
-        target_paise: Int64Array,
-        *,
-        above: bool,
-    ) -> Int64Array:
-        table = self.strikes.key
-        if table.size == 0:
-            return np.full(session.shape, NO_ROW, np.int64)
-        key = contract_keys(session, instrument, expiry, target_paise)
-        position = table.searchsorted(key) if above else table.searchsorted(key, "right") - 1
-        inside = np.clip(position, 0, table.size - 1)
-        is_same_chain = (position == inside) & ((table[inside] >> STRIKE_BITS) == (key >> STRIKE_BITS))
-        return np.where(is_same_chain, self.strikes.row[inside], NO_ROW)
+        return self.futures.rows(key) if instrument == FUTURE else self.chains.rows(key)
 
     def strike_paise(self, row: Int64Array) -> Int64Array:
         """Return the strikes of rows of the quote table."""
@@ -209,7 +186,7 @@ def market_view(
         starts_at=span[0],
         quotes=tables.quotes,
         futures=tables.futures,
-        strikes=tables.strikes,
+        chains=tables.chains,
         redatings=redatings,
         scheduled=scheduled,
         digest=_digest(table, low, high, dated, entries),

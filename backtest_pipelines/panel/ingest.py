@@ -172,9 +172,9 @@ def ingest(
             results.append(result)
             if on_file:
                 on_file(done, len(given))
-    results = _without_conflicts(results)
     with store.writing() as before:
         sources = store.sources(before)
+        results = _without_conflicts([_read_if_replaced(result, sources) for result in results])
         outcomes = [
             result if isinstance(result, FileOutcome) else _outcome(result, sources, results) for result in results
         ]
@@ -212,6 +212,15 @@ def _read(path: Path, known: Mapping[str, tuple[tuple[str, int], Source]]) -> _R
         return FileOutcome(path.name, "bad", reason=f"cannot be read: {error.strerror or error}")
     kind_read: Kind = "bhavcopy" if isinstance(content, Bhavcopy) else "index_closes"
     return _Read(path, Source(path.name, digest, _content_digest(content)), kind_read, content.session, content)
+
+
+def _read_if_replaced(result: _Read | FileOutcome, sources: Mapping[tuple[str, int], Source]) -> _Read | FileOutcome:
+    """Read a file that was known after all, where another ingest has replaced its session meanwhile."""
+    if isinstance(result, FileOutcome) or result.content is not None:
+        return result
+    present = sources.get((result.kind, result.day))
+    is_there = present is not None and present.content_sha256 == result.source.content_sha256
+    return result if is_there else _read(result.path, {})
 
 
 def _check_ranges(name: str, symbol: str, quotes: Quotes) -> None:

@@ -142,9 +142,7 @@ def _check(
         or mark_offset[-1] != mark_pnl_paise.size
         or (np.diff(mark_offset) != exit_index - entry_index + 1).any()
     ):
-        raise BugError(
-            "equity: each trade needs one mark a session from its entry to its exit, both included"
-        )
+        raise BugError("equity: each trade needs one mark a session from its entry to its exit, both included")
     if mark_pnl_paise[mark_offset[:-1]].any():
         raise BugError("equity: the mark on a trade's entry must be 0 paise")
     if first_spot_paise <= 0:

@@ -39,9 +39,7 @@ def equity_svg(curve: EquityCurve, *, width: int = 720, height: int = 280) -> st
         The size is too small for the labels.
     """
     if width < 400 or height < 120:
-        raise BadRequestError(
-            "size", f"{width} by {height}", "an equity picture needs at least 400 by 120 pixels"
-        )
+        raise BadRequestError("size", f"{width} by {height}", "an equity picture needs at least 400 by 120 pixels")
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" role="img" '
@@ -100,11 +98,7 @@ def equity_sparkline_data_uri(curve: EquityCurve) -> str:
     points = curve.equity_points if curve.equity_points.size else np.zeros(1)
     shown = _extremes(points, SPARKLINE_BUCKETS)
     x = _scaled(shown, 0, points.size - 1, 1, SPARKLINE_WIDTH - 1).round().astype(int)
-    y = (
-        _scaled(points[shown], float(points.min()), float(points.max()), SPARKLINE_HEIGHT - 1, 1)
-        .round()
-        .astype(int)
-    )
+    y = _scaled(points[shown], float(points.min()), float(points.max()), SPARKLINE_HEIGHT - 1, 1).round().astype(int)
     line = " ".join(f"{a},{b}" for a, b in zip(x.tolist(), y.tolist(), strict=True))
     svg = (
         f"<svg xmlns='http://www.w3.org/2000/svg' width='{SPARKLINE_WIDTH}' height='{SPARKLINE_HEIGHT}'>"

@@ -59,17 +59,11 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType(
         "net_pnl_points": Statistic("points", "Sum of the trades' net P&L, losses negative", _ZERO),
         "avg_pnl_points": Statistic("points", "Net P&L a trade", _NONE),
         "average_win_points": Statistic("points", "Mean net P&L of the wins, positive", "null without wins"),
-        "average_loss_points": Statistic(
-            "points", "Mean net P&L of the losses, negative", "null without losses"
-        ),
+        "average_loss_points": Statistic("points", "Mean net P&L of the losses, negative", "null without losses"),
         "best_trade_points": Statistic("points", "Highest net P&L of a trade; negative if all lost", _NONE),
         "worst_trade_points": Statistic("points", "Lowest net P&L of a trade; positive if all won", _NONE),
-        "longest_winning_streak_trades": Statistic(
-            "trades", "Most wins in a row; a scratch ends a streak", _ZERO
-        ),
-        "longest_losing_streak_trades": Statistic(
-            "trades", "Most losses in a row; a scratch ends a streak", _ZERO
-        ),
+        "longest_winning_streak_trades": Statistic("trades", "Most wins in a row; a scratch ends a streak", _ZERO),
+        "longest_losing_streak_trades": Statistic("trades", "Most losses in a row; a scratch ends a streak", _ZERO),
         "expectancy_ratio": Statistic(
             "ratio",
             "win rate x (average win / absolute average loss) - loss rate: gain a trade in average losses",
@@ -142,19 +136,17 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType(
         "first_entry_spot_points": Statistic(
             "points", "Index close at the first entry: the equity's first value", _NONE
         ),
-        "sessions": Statistic(
-            "sessions", "Sessions from the first entry to the last exit, both included", _ZERO
-        ),
+        "sessions": Statistic("sessions", "Sessions from the first entry to the last exit, both included", _ZERO),
         "net_pnl_inr_per_lot": Statistic(
-            "INR per lot", "net_pnl_points x lot_size", "null without a lot size; 0 without trades"
+            "INR per lot", "Sum of each trade's net P&L x its lot", "null where a lot is unknown; 0 without trades"
         ),
         "avg_pnl_inr_per_lot": Statistic(
-            "INR per lot", "avg_pnl_points x lot_size", "null without a lot size or without trades"
+            "INR per lot", "net_pnl_inr_per_lot / trades", "null where a lot is unknown or without trades"
         ),
         "max_drawdown_inr_per_lot": Statistic(
             "INR per lot",
-            "max_drawdown_points x lot_size: negative",
-            "null without a lot size or without trades; 0 where equity never fell",
+            "Deepest fall from a peak of the daily equity, each step x the lot held: negative",
+            "null where a lot is unknown or without trades; 0 where equity never fell",
         ),
     }
 )
@@ -166,7 +158,7 @@ def statistics(
     exit_date: npt.NDArray[np.int32],
     net_pnl_paise: npt.NDArray[np.int64],
     curve: EquityCurve,
-    lot_size: float | None = None,
+    lot_size: npt.NDArray[np.int32] | None = None,
     risk_free_frac: float = 0.0,
 ) -> dict[str, Value]:
     """Compute every statistic of ``STATISTICS``, in its order.
@@ -179,8 +171,8 @@ def statistics(
         Net P&L of each trade, per unit.
     curve : EquityCurve
         The same trades' daily equity.
-    lot_size : float, optional
-        One lot size for all trades, above 0 to 1,000,000 units, for the statistics in INR per lot.
+    lot_size : numpy.ndarray of int32, shape (m,), optional
+        Units in a lot of each trade, 0 where unknown, for the statistics in INR per lot.
     risk_free_frac : float, default 0.0
         Risk-free rate a year, -1 to 1 (0.065 is 6.5 %); also the minimum acceptable return of Sortino.
 
@@ -192,12 +184,10 @@ def statistics(
     Raises
     ------
     BadRequestError
-        `lot_size` or `risk_free_frac` is outside its range.
+        `risk_free_frac` is outside its range.
     BugError
         The curve is not that of the trades.
     """
-    if lot_size is not None and not 0 < lot_size <= 1_000_000:
-        raise BadRequestError("lot_size", lot_size, "give units above 0, at most 1,000,000, or leave it out")
     if not -1 <= risk_free_frac <= 1:
         raise BadRequestError("risk_free_frac", risk_free_frac, "give a fraction a year between -1 and 1")
     _check(entry_date, exit_date, net_pnl_paise, curve)
@@ -228,10 +218,8 @@ def statistics(
             found["cagr_frac"] = cagr_frac
             found["calmar_ratio"] = None if cagr_frac is None else _ratio(cagr_frac, -drawdown_frac)
             found.update(_of_returns(curve.equity_points, risk_free_frac / SESSIONS_PER_YEAR))
-    if lot_size is not None:
-        for name in ("net_pnl", "avg_pnl", "max_drawdown"):
-            points = found[f"{name}_points"]
-            found[f"{name}_inr_per_lot"] = points * lot_size if isinstance(points, float) else None
+    if lot_size is not None and (lot_size > 0).all():
+        found.update(_per_lot(entry_date, net_pnl_paise, curve, lot_size))
     return found
 
 
@@ -251,9 +239,7 @@ def _check(
     if span != curve_span:
         raise BugError(f"statistics: the trades span days {span}, their equity curve {curve_span}")
     if span[0] and span[0] >= span[1]:
-        raise BugError(
-            f"statistics: the last trade ends on day {span[1]}, not after the first entry {span[0]}"
-        )
+        raise BugError(f"statistics: the last trade ends on day {span[1]}, not after the first entry {span[0]}")
 
 
 def _of_trades(net_pnl_paise: npt.NDArray[np.int64]) -> dict[str, Value]:
@@ -283,6 +269,25 @@ def _of_trades(net_pnl_paise: npt.NDArray[np.int64]) -> dict[str, Value]:
         found["average_loss_points"] = average_loss
         found["expectancy_ratio"] = wins / trades * (average_win / -average_loss) - losses / trades
     return found
+
+
+def _per_lot(
+    entry_date: npt.NDArray[np.int32],
+    net_pnl_paise: npt.NDArray[np.int64],
+    curve: EquityCurve,
+    lot_size: npt.NDArray[np.int32],
+) -> dict[str, Value]:
+    net_inr = int((net_pnl_paise * lot_size).sum()) / PAISE_PER_INR
+    if not net_pnl_paise.size:
+        return {"net_pnl_inr_per_lot": net_inr}
+    held = np.searchsorted(entry_date, curve.session[1:]) - 1
+    equity_inr = np.cumsum(np.diff(curve.equity_points) * lot_size[held])
+    peak_inr = np.maximum(np.maximum.accumulate(equity_inr), 0)
+    return {
+        "net_pnl_inr_per_lot": net_inr,
+        "avg_pnl_inr_per_lot": net_inr / net_pnl_paise.size,
+        "max_drawdown_inr_per_lot": round(min(float((equity_inr - peak_inr).min()), 0.0), 2),
+    }
 
 
 def _longest_run(is_in: npt.NDArray[np.bool_]) -> int:

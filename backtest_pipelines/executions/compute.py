@@ -27,7 +27,6 @@ def compute(view: MarketView, question: Question, fingerprint: str) -> Answer:
         daily.pnl_paise,
         int(trades.entry_spot_paise[0]) if len(trades) else 0,
     )
-    lots = set(trades.lot_size.tolist())
     return Answer(
         trades=trade_table(trades),
         notices=notice_table(backtest.notices.table()),
@@ -37,7 +36,7 @@ def compute(view: MarketView, question: Question, fingerprint: str) -> Answer:
             exit_date=trades.exit_date,
             net_pnl_paise=trades.net_pnl_paise,
             curve=curve,
-            lot_size=max(lots) or None if len(lots) == 1 else None,
+            lot_size=trades.lot_size,
         ),
         pivot=pivot(trades.exit_date, trades.net_pnl_paise),
         provenance={

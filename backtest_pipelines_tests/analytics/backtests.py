@@ -50,13 +50,15 @@ class Backtest:
             self.first_spot_paise,
         )
 
-    def statistics(self, *, lot_size: float | None = None, risk_free_frac: float = 0.0) -> dict[str, Value]:
+    def statistics(self, *, lot_size: int | list[int] | None = None, risk_free_frac: float = 0.0) -> dict[str, Value]:
+        """Return the statistics; one lot size stands for that of every trade."""
+        lots = [lot_size] * len(self.trades) if isinstance(lot_size, int) else lot_size
         return statistics(
             entry_date=self.session[self.entry_index],
             exit_date=self.session[self.exit_index],
             net_pnl_paise=self.net_pnl_paise,
             curve=self.curve(),
-            lot_size=lot_size,
+            lot_size=None if lots is None else np.array(lots, np.int32),
             risk_free_frac=risk_free_frac,
         )
 
@@ -72,9 +74,7 @@ def backtests(draw: st.DrawFn, *, largest_mark_paise: int = 10**7, least_spot_pa
     mark = st.integers(-largest_mark_paise, largest_mark_paise)
     trades: list[Trade] = []
     index = draw(st.integers(0, 3))
-    for gap, marks in draw(
-        st.lists(st.tuples(st.integers(0, 3), st.lists(mark, min_size=1, max_size=6)), max_size=12)
-    ):
+    for gap, marks in draw(st.lists(st.tuples(st.integers(0, 3), st.lists(mark, min_size=1, max_size=6)), max_size=12)):
         trades.append((index + gap, [0, *marks]))
         index += gap + len(marks)
     step = draw(st.lists(st.integers(1, 40), min_size=index + 2, max_size=index + 2))

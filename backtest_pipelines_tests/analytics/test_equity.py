@@ -15,9 +15,7 @@ def test_trades_that_touch_and_a_gap_make_one_series() -> None:
     assert curve.equity_points.tolist() == [100, 105, 110, 99, 88, 88, 99, 121]
     assert curve.booked_points.tolist() == [100, 100, 110, 110, 88, 88, 88, 121]
     assert curve.is_held.tolist() == [False, True, True, True, True, False, True, True]
-    assert [
-        array.dtype for array in (curve.session, curve.equity_points, curve.booked_points, curve.is_held)
-    ] == [
+    assert [array.dtype for array in (curve.session, curve.equity_points, curve.booked_points, curve.is_held)] == [
         np.int32,
         np.float64,
         np.float64,
@@ -27,9 +25,7 @@ def test_trades_that_touch_and_a_gap_make_one_series() -> None:
 
 def test_no_trades_give_an_empty_curve() -> None:
     curve = backtest().curve()
-    assert (
-        curve.session.size == curve.equity_points.size == curve.booked_points.size == curve.is_held.size == 0
-    )
+    assert curve.session.size == curve.equity_points.size == curve.booked_points.size == curve.is_held.size == 0
 
 
 @settings(deadline=None)
@@ -40,9 +36,7 @@ def test_the_curve_agrees_with_a_loop_over_the_trades(case: Backtest) -> None:
     first = case.trades[0][0] if case.trades else 0
     for index in range(first, first + curve.session.size):
         done = [marks for entry, marks in case.trades if entry + len(marks) - 1 <= index]
-        is_open = [
-            marks[index - entry] for entry, marks in case.trades if entry <= index < entry + len(marks) - 1
-        ]
+        is_open = [marks[index - entry] for entry, marks in case.trades if entry <= index < entry + len(marks) - 1]
         booked.append((case.first_spot_paise + sum(marks[-1] for marks in done)) / 100)
         equity.append((case.first_spot_paise + sum(marks[-1] for marks in done) + sum(is_open)) / 100)
         held.append(any(entry < index <= entry + len(marks) - 1 for entry, marks in case.trades))
@@ -67,9 +61,7 @@ def test_the_curve_agrees_with_a_loop_over_the_trades(case: Backtest) -> None:
         ({"first_spot_paise": 0}, "first_spot_paise is 0"),
     ],
 )
-def test_arrays_that_contradict_one_another_are_refused(
-    change: dict[str, list[int] | int], message: str
-) -> None:
+def test_arrays_that_contradict_one_another_are_refused(change: dict[str, list[int] | int], message: str) -> None:
     arguments: dict[str, list[int] | int] = {
         "session": list(range(8)),
         "entry_index": [1, 3],

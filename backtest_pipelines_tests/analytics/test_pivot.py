@@ -43,9 +43,7 @@ def test_no_trades_give_a_pivot_without_rows() -> None:
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(-4000, 30000), st.integers(-(10**9), 10**9)), max_size=40))
 def test_cells_rows_columns_and_total_are_the_sums_of_the_trades(trades: list[tuple[int, int]]) -> None:
-    table = pivot(
-        np.array([day for day, _ in trades], np.int32), np.array([paise for _, paise in trades], np.int64)
-    )
+    table = pivot(np.array([day for day, _ in trades], np.int32), np.array([paise for _, paise in trades], np.int64))
     json.dumps(table, allow_nan=False)
     cell: dict[tuple[int, int], int] = defaultdict(int)
     for day, paise in trades:

@@ -18,9 +18,7 @@ from backtest_pipelines_tests.analytics.backtests import Backtest, Trade, backte
 
 def worked() -> Backtest:
     """Three trades over 1,461 days, four years to the day; equity 100, 105, 110, 99, 88, 88, 99, 121."""
-    dates = (
-        "2020-01-01 2020-06-01 2021-01-01 2021-06-01 2022-01-03 2022-06-01 2023-06-01 2024-01-01 2024-01-02"
-    )
+    dates = "2020-01-01 2020-06-01 2021-01-01 2021-06-01 2022-01-03 2022-06-01 2023-06-01 2024-01-01 2024-01-02"
     return Backtest(
         session=np.array([days(day) for day in dates.split()], np.int32),
         trades=[(0, [0, 500, 1000]), (2, [0, -1100, -2200]), (5, [0, 1100, 3300])],
@@ -71,9 +69,7 @@ def test_the_worked_backtest_has_its_golden_statistics() -> None:
     found = worked().statistics(lot_size=75)
     assert found == pytest.approx(golden)
     assert list(found) == list(golden) == list(STATISTICS)
-    assert {name: type(value) for name, value in found.items()} == {
-        name: type(value) for name, value in golden.items()
-    }
+    assert {name: type(value) for name, value in found.items()} == {name: type(value) for name, value in golden.items()}
 
 
 def test_without_trades_counts_are_zero_and_all_else_is_null() -> None:
@@ -207,15 +203,18 @@ def test_edge_cases(trades: list[Trade], expected: dict[str, Any]) -> None:
     assert {name: found[name] for name in expected} == expected
 
 
-def test_statistics_per_lot_are_null_without_a_lot_size() -> None:
-    found = worked().statistics()
+@pytest.mark.parametrize("lot_size", [None, [75, 0, 25]])
+def test_statistics_per_lot_are_null_where_a_lot_is_unknown(lot_size: list[int] | None) -> None:
+    found = worked().statistics(lot_size=lot_size)
     assert [found[name] for name in found if name.endswith("_inr_per_lot")] == [None, None, None]
 
 
-@pytest.mark.parametrize("lot_size", [0, -75, math.nan, math.inf])
-def test_a_lot_size_out_of_range_is_refused(lot_size: float) -> None:
-    with pytest.raises(BadRequestError, match="lot_size"):
-        worked().statistics(lot_size=lot_size)
+def test_each_trade_counts_with_its_own_lot() -> None:
+    found = worked().statistics(lot_size=[10, 20, 100])
+    # Gains of 10 x 10, -22 x 20 and 33 x 100; from the first trade's end the second loses 440.
+    assert found["net_pnl_inr_per_lot"] == 100 - 440 + 3300
+    assert found["avg_pnl_inr_per_lot"] == (100 - 440 + 3300) / 3
+    assert found["max_drawdown_inr_per_lot"] == -440
 
 
 @pytest.mark.parametrize("risk_free_frac", [6.5, -1.1, math.nan, math.inf])
@@ -285,10 +284,8 @@ def test_ratios_agree_with_empyrical(case: Backtest, risk_free_frac: float) -> N
 
 
 @settings(deadline=None)
-@given(backtests(), st.one_of(st.none(), st.floats(0.5, 5000)), st.floats(-1, 1))
-def test_statistics_are_finite_plain_and_in_range(
-    case: Backtest, lot_size: float | None, risk_free_frac: float
-) -> None:
+@given(backtests(), st.one_of(st.none(), st.integers(1, 5000)), st.floats(-1, 1))
+def test_statistics_are_finite_plain_and_in_range(case: Backtest, lot_size: int | None, risk_free_frac: float) -> None:
     found = case.statistics(lot_size=lot_size, risk_free_frac=risk_free_frac)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert list(found) == list(STATISTICS)

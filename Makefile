@@ -9,7 +9,7 @@ WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo dev test check bench lock clean
+.PHONY: help demo dev test check bench docs lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ demo: $(INSTALLED)  ## run the three variants as Dagster runs on an invented mar
 	$(BIN)/python -m backtest_pipelines.demo --home "$(HOME_FOLDER)" $(if $(DATA),--data "$(DATA)")
 
 dev: $(INSTALLED)  ## start Redis and the Dagster UI on the home folder; Ctrl-C stops them
-	$(BIN)/python -m backtest_pipelines.service.dev --home "$(HOME_FOLDER)"
+	$(BIN)/python -m backtest_pipelines.service.dev --home "$(HOME_FOLDER)" $(if $(DATA),--data "$(DATA)")
 
 test: $(INSTALLED)  ## run all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
@@ -31,6 +31,9 @@ check: $(INSTALLED)  ## run the linter, the formatter, the type checker and the 
 
 bench: $(INSTALLED)  ## print speed figures beside pandas; BACKTEST_REAL_DATA=FOLDER measures the ingest too
 	$(BIN)/python -m backtest_pipelines_tests.benchmarks
+
+docs: $(INSTALLED)  ## write the tables of the docs again
+	$(BIN)/python -m backtest_pipelines_tests.docs.tables
 
 lock: $(INSTALLED)  ## resolve the dependencies of pyproject.toml again
 	$(BIN)/uv pip compile --universal --upgrade --generate-hashes --no-emit-index-url --no-header \

@@ -1,0 +1,56 @@
+"""The one place where errors become Dagster failures: what a retry cannot help is tried once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from backtest_pipelines.errors import BacktestError, BadDataError, BadRequestError, UnavailableError
+
+RETRY_WHEN_UNAVAILABLE = dg.RetryPolicy(
+    max_retries=4, delay=0.5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
+)
+"""Pauses of about 0.5, 1.5, 3.5 and 7.5 seconds, for failures that allow retries."""
+
+WHAT_TO_DO: tuple[tuple[type[BacktestError], str], ...] = (
+    (BadRequestError, "Change the config and launch again."),
+    (BadDataError, "Replace the file and launch again."),
+    (
+        UnavailableError,
+        "It is tried again by itself; if it keeps failing, look at the service or the disk named.",
+    ),
+)
+
+
+@contextmanager
+def dagster_failures() -> Iterator[None]:
+    """Raise every error of the body as a `dagster.Failure` that says whether a retry can help."""
+    try:
+        yield
+    except dg.Failure:
+        raise
+    except Exception as error:
+        raise failure(error) from error
+
+
+def failure(error: Exception) -> dg.Failure:
+    """Return the failure for an error, with what is known of it as metadata.
+
+    An error outside the tree of `errors.py` is a bug: it is tried once, its traceback is kept as the cause.
+    """
+    kind = type(error).__name__
+    metadata: dict[str, str | bool] = {"error_type": kind}
+    retry_can_help = isinstance(error, BacktestError) and error.retry_can_help
+    metadata["retry_can_help"] = retry_can_help
+    if isinstance(error, BadRequestError):
+        metadata |= {"field": error.field, "value": repr(error.value), "limit": error.limit}
+    elif isinstance(error, BadDataError):
+        metadata |= {"name": error.name, "reason": error.reason, "line": str(error.line or "")}
+    advice = next((advice for cls, advice in WHAT_TO_DO if isinstance(error, cls)), "")
+    if not isinstance(error, BacktestError):
+        advice = "This is a bug: please report it with the traceback below."
+    return dg.Failure(
+        description=f"{kind}: {error}\n{advice}".rstrip(), metadata=metadata, allow_retries=retry_can_help
+    )

@@ -1,0 +1,62 @@
+"""Real servers on a small sample market, for the tests that launch runs the way users do."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from backtest_pipelines.defs.inbox import QUIET_S
+from backtest_pipelines.executions.settings import VARIABLES
+from backtest_pipelines.market.sample import write_sample_market
+from backtest_pipelines.service.graphql import Dagster, Run
+from backtest_pipelines.service.servers import Servers, servers
+
+WEEKLY = "call_sell_future_buy_weekly"
+RUN_S = 120.0
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Running servers, their home, and the runs of the sensor's first look at the inbox."""
+
+    home: Path
+    servers: Servers
+    dagster: Dagster
+    first_runs: tuple[Run, ...]
+
+
+def write_small_market(folder: Path) -> None:
+    """Write May and half of June 2024."""
+    write_sample_market(folder, first=date(2024, 5, 1), last=date(2024, 6, 14))
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """Everything started, and the sample ingested by the sensor alone."""
+    home = tmp_path_factory.mktemp("home")
+    write_small_market(home / "inbox")
+    written_at = time.time()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (*VARIABLES, "DAGSTER_HOME"):
+            patch.delenv(name, raising=False)
+        with servers(home, log_folder=home / "logs") as running:
+            time.sleep(max(0.0, written_at + QUIET_S + 0.5 - time.time()))
+            since = time.time()
+            running.start_daemon()
+            dagster = Dagster(running.url)
+            runs = [dagster.wait(run, RUN_S) for run in dagster.runs_of_tick("inbox_sensor", since, RUN_S)]
+            yield Installation(home, running, dagster, tuple(runs))
+    assert processes_naming(home) == []
+
+
+def processes_naming(home: Path) -> list[str]:
+    """Return the running processes with the home among their arguments or in their environment."""
+    with_environment = ["-axEww"] if sys.platform == "darwin" else ["axeww"]
+    command = ["ps", *with_environment, "-o", "pid,command"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    return [line for line in found.stdout.splitlines() if str(home) in line]

@@ -1,0 +1,59 @@
+"""`make demo`'s command: from a folder of files to the table, and an end that leaves no process behind."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from backtest_pipelines_tests.integration.dagster_servers import processes_naming, write_small_market
+
+DEMO = [sys.executable, "-m", "backtest_pipelines.demo"]
+
+
+def test_the_demo_answers_on_the_users_files_twice_and_stops_everything(tmp_path: Path) -> None:
+    home, data = tmp_path / "home", tmp_path / "data"
+    write_small_market(data)
+    (data / "notes.txt").write_text("not a file of the exchange")
+    time.sleep(2.5)
+    done = subprocess.run(
+        [*DEMO, "--home", home, "--data", data], capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for variant in ("call_sell_future_buy_weekly", "call_sell_future_buy_t1", "call_sell_future_buy_t2"):
+        (row,) = (line for line in done.stdout.splitlines() if variant in line)
+        assert re.search(r"NIFTY .* s \(\d+ ms\) .* s \(\d+ ms\) │\s+redis │\s+\d+ │\s+-?[\d,]+\.\d\d", row), row
+    assert f"make dev DATA={data}" in done.stdout
+    assert processes_naming(home) == []
+
+
+def test_interrupting_the_demo_stops_everything(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with subprocess.Popen([*DEMO, "--home", home], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
+        try:
+            deadline = time.monotonic() + 60
+            while not (home / "logs" / "web.log").is_file():
+                assert child.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            assert len(processes_naming(home)) >= 4  # the demo, Redis, the code server and the web server
+        finally:
+            child.send_signal(signal.SIGINT)
+            output, _ = child.communicate(timeout=60)
+    assert child.returncode == 130, output
+    assert b"everything was stopped" in output
+    assert processes_naming(home) == []
+
+
+def test_invented_and_true_prices_never_meet_in_one_home(tmp_path: Path) -> None:
+    home, data = tmp_path / "home", tmp_path / "data"
+    for folder in (home / "inbox", data):
+        folder.mkdir(parents=True)
+        (folder / "any.csv").write_text("x")
+    done = subprocess.run(
+        [*DEMO, "--home", home, "--data", data], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert "--home" in done.stdout
+    assert "another home" in " ".join(done.stdout.split())

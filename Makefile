@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# The lock names every package, so nothing is resolved; pip check then says whether all fit.
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps
 HOME_FOLDER := $(CURDIR)/.backtest
 WORKERS ?= 2
 
@@ -45,8 +47,10 @@ clean:  ## remove the environment and the home folder of demo and dev
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 		|| { echo "Python 3.11 to 3.13 is needed, $$($(PYTHON) --version) was found; name one: make PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	$(BIN)/python -m compileall -q backtest_pipelines
+	@$(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing the locked packages into $(VENV); this takes a minute or two."
+	@$(PIP) --require-hashes --requirement requirements.lock
+	@$(PIP) --no-build-isolation --editable .
+	@$(BIN)/python -m pip check --disable-pip-version-check
+	@$(BIN)/python -m compileall -q backtest_pipelines
 	@touch $(INSTALLED)

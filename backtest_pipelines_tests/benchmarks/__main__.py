@@ -46,7 +46,8 @@ print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN).
 
 def main() -> None:
     """Run everything and print one table."""
-    table = Table(title=f"Python {platform.python_version()}, {os.cpu_count()} cores; median of each", title_justify="left")
+    title = f"Python {platform.python_version()}, {os.cpu_count()} cores; median of each"
+    table = Table(title=title, title_justify="left")
     for heading in ("figure", "measured", "to reach"):
         table.add_column(heading, justify="left" if heading == "figure" else "right")
     with tempfile.TemporaryDirectory() as folder:
@@ -122,7 +123,9 @@ def _pandas(table: Table, view: MarketView, engine_ms: float) -> None:
     _assert_equal(ours, vectorised)
     times = [_timed(lambda: pandas_ways.vectorised(prices, tradable, entries, units)) for _ in range(5)]
     table.add_row(
-        "the same trades by a pandas loop (equal)", f"{loop_ms:,.0f} ms, {loop_ms / engine_ms:,.0f} times", "3,000 times"
+        "the same trades by a pandas loop (equal)",
+        f"{loop_ms:,.0f} ms, {loop_ms / engine_ms:,.0f} times",
+        "3,000 times",
     )
     table.add_row(
         "by vectorised pandas, entries given (equal)",

@@ -4,6 +4,7 @@ Neither knows phases, re-dating, intrinsic exits or notices; they take a market 
 """
 
 from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -41,7 +42,7 @@ def loop(
     """Return the trades by a loop over windows, days and contracts, given a frame for each day."""
     sessions = sorted(days)
     trades = []
-    for previous, current in zip(expiries, expiries[1:], strict=False):
+    for previous, current in pairwise(expiries):
         window = [day for day in sessions if previous <= day <= current]
         month = next(day for day in months if day >= current)
         entry = window[0]

@@ -1,0 +1,1 @@
+"""What must hold for every market and question, not only for chosen ones."""

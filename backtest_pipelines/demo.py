@@ -98,16 +98,21 @@ def demo(home: Path, data: Path | None, console: Console) -> None:
                 if not symbols:
                     raise MissingDataError(f"{inbox} holds no file of {', '.join(SYMBOLS)}")
                 symbol = SYMBOLS[0] if SYMBOLS[0] in symbols else symbols[0]
-                dagster.wait(dagster.launch("panels_job", symbol, {}), RUN_S)
+                panel = dagster.launch("panels_job", symbol, {})
                 first = _round(dagster, progress, symbol, "computed afresh", use_cache=False)
                 second = _round(dagster, progress, symbol, "asked again", use_cache=True)
+                dagster.wait(panel, RUN_S)
         finally:
             stop.set()
     console.print(_table(symbol, first, second))
     if data is None:
         console.print("The sample market's prices are invented: they say nothing of what a strategy earns.")
     console.print(f"Done in {time.monotonic() - start:.0f} s, everything is stopped again. Logs: {home / 'logs'}.")
-    console.print(f"See it all in Dagster's UI: make dev{'' if data is None else f' DATA={data}'}", highlight=False)
+    console.print(
+        f"See it all in Dagster's UI: make dev{'' if data is None else f' DATA={data}'}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _needs_sample(home: Path, data: Path | None) -> bool:
@@ -159,24 +164,27 @@ def _say_failures(console: Console, runs: Sequence[Run]) -> None:
 
 
 def _round(dagster: Dagster, progress: Progress, symbol: str, what: str, *, use_cache: bool) -> dict[str, Launched]:
-    """Launch every variant once, one after the other."""
-    variants = catalogue.variants()
-    task = progress.add_task(f"Variants, {what}", total=len(variants))
+    """Launch every variant once, all together."""
+    names = [variant.name for variant in catalogue.variants()]
+    task = progress.add_task(f"Variants, {what}", total=len(names))
+    start = time.monotonic()
+    runs = {
+        name: dagster.launch(f"{name}_job", symbol, {"ops": {name: {"config": {"use_cache": use_cache}}}})
+        for name in names
+    }
     results = {}
-    for variant in variants:
-        config = {"ops": {variant.name: {"config": {"use_cache": use_cache}}}}
-        start = time.monotonic()
-        run = dagster.wait(dagster.launch(f"{variant.name}_job", symbol, config), RUN_S)
+    for name, run_id in runs.items():
+        run = dagster.wait(run_id, RUN_S)
         if run.status != "SUCCESS":
-            msg = f"{variant.name}: the run ended as {run.status}: {'; '.join(run.failures)}"
+            msg = f"{name}: the run ended as {run.status}: {'; '.join(run.failures)}"
             raise UnavailableError(msg)
-        results[variant.name] = Launched(time.monotonic() - start, run.metadata)
+        results[name] = Launched(time.monotonic() - start, run.metadata)
         progress.advance(task)
     return results
 
 
 def _table(symbol: str, first: Mapping[str, Launched], second: Mapping[str, Launched]) -> Table:
-    table = Table(title="Each run from launch to end (in brackets: the question alone)")
+    table = Table(title="Runs launched together: seconds until each had ended, in brackets the question alone")
     table.add_column("variant")
     for heading in ("symbol", "computed", "asked again", "found in", "trades", "net P&L, points"):
         table.add_column(heading, justify="right", no_wrap=True)

@@ -6,14 +6,12 @@ Here belongs how trades become a daily series. What is measured on the series be
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 import numpy.typing as npt
 
 from backtest_pipelines.errors import BugError
-
-PAISE_PER_INR = 100
+from backtest_pipelines.market.units import PAISE_PER_INR, date_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,7 +112,7 @@ def equity_curve(
 
 def iso_date(days: np.int32) -> str:
     """Write days since 1970-01-01 as YYYY-MM-DD."""
-    return date.fromordinal(int(days) + 719_163).isoformat()  # 719,163 is the ordinal of 1970-01-01
+    return date_of(days).isoformat()
 
 
 def _check(

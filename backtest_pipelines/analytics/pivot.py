@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from backtest_pipelines.analytics.equity import PAISE_PER_INR
+from backtest_pipelines.market.units import PAISE_PER_INR
 
 
 def pivot(exit_date: npt.NDArray[np.int32], net_pnl_paise: npt.NDArray[np.int64]) -> dict[str, Any]:

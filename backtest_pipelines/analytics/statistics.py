@@ -14,8 +14,9 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from backtest_pipelines.analytics.equity import PAISE_PER_INR, EquityCurve, iso_date
+from backtest_pipelines.analytics.equity import EquityCurve, iso_date
 from backtest_pipelines.errors import BadRequestError, BugError
+from backtest_pipelines.market.units import PAISE_PER_INR
 
 SESSIONS_PER_YEAR = 252
 DAYS_PER_YEAR = 365.25

@@ -19,7 +19,7 @@ STRIKE_DIVISOR = 1_000_000 * HUNDRED_INR_PAISE
 NO_EXPIRY = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
     """n trades that may be made; positions in the view's sessions, dates in days since 1970-01-01."""
 
@@ -38,42 +38,32 @@ def leg_trades(
 ) -> tuple[LegTrades, BoolArray]:
     """Return the leg's contracts and prices, and which of the trades can be made as far as this leg goes."""
     expiry, is_listed = _expiries(view, leg, trades)
-    _note(notices, NoticeKind.NO_FUTURE_EXPIRY, ~is_listed, leg, trades, trades.entry_date)
+    entry, leave = trades.entry_date, trades.exit_date
+    notices.add_trades(NoticeKind.NO_FUTURE_EXPIRY, ~is_listed, trades, leg, day=entry)
     if leg.strike_parameter is None:
         strike = np.zeros(expiry.size, np.int64)
-        entry_row = view.rows(leg.instrument.value, trades.entry_date, expiry, strike)
+        entry_row = view.rows(leg.instrument.value, entry, expiry, strike)
         is_found = entry_row >= 0
-        missing = is_listed & ~is_found
-        _note(
-            notices,
-            NoticeKind.CONTRACT_MISSING_AT_ENTRY,
-            missing,
-            leg,
-            trades,
-            trades.entry_date,
-            expiry,
-            strike,
-        )
+        is_chosen, kind = is_listed, NoticeKind.CONTRACT_MISSING_AT_ENTRY
     else:
         position_units = percent_units(question.parameters[leg.strike_parameter])
         target = strike_targets(trades.entry_spot_paise, position_units)
-        entry_row = view.nearest_strikes(
-            leg.instrument.value, trades.entry_date, expiry, target, above=position_units >= 0
-        )
+        entry_row = view.nearest_strikes(leg.instrument.value, entry, expiry, target, above=position_units >= 0)
         is_found = entry_row >= 0
         strike = np.where(is_found, view.strike_paise(entry_row), target)
-        _note(notices, NoticeKind.NO_TRADABLE_STRIKE, ~is_found, leg, trades, trades.entry_date, expiry, strike)
+        is_chosen, kind = is_found, NoticeKind.NO_TRADABLE_STRIKE
+    missing = is_listed & ~is_found
+    notices.add_trades(kind, missing, trades, leg, day=entry, expiry=expiry, strike_paise=strike)
     is_intrinsic = (
-        (trades.exit_date == expiry)
+        leave == expiry
         if question.exit_at_expiry == "intrinsic" and leg.instrument is not Instrument.FUTURE
         else np.zeros(expiry.size, bool)
     )
-    exit_row = view.rows(leg.instrument.value, trades.exit_date, expiry, strike)
+    exit_row = view.rows(leg.instrument.value, leave, expiry, strike)
     has_exit = (exit_row >= 0) | is_intrinsic
     # A future that is absent on both days is missing on both; an option without a strike has no contract to miss.
-    is_known = is_listed if leg.strike_parameter is None else is_found
-    missing = is_known & ~has_exit
-    _note(notices, NoticeKind.CONTRACT_MISSING_AT_EXIT, missing, leg, trades, trades.exit_date, expiry, strike)
+    missing, kind = is_chosen & ~has_exit, NoticeKind.CONTRACT_MISSING_AT_EXIT
+    notices.add_trades(kind, missing, trades, leg, day=leave, expiry=expiry, strike_paise=strike)
     is_made = is_listed & is_found & has_exit
     entry_price = view.quotes.close_paise[entry_row].astype(np.int64)
     exit_price = view.quotes.close_paise[exit_row].astype(np.int64)
@@ -113,26 +103,3 @@ def _expiries(view: MarketView, leg: Leg, trades: Candidates) -> tuple[Int32Arra
     is_listed = number < months.size
     padded = np.append(months, np.int32(NO_EXPIRY))
     return padded[np.minimum(number, months.size)], is_listed
-
-
-def _note(
-    notices: Notices,
-    kind: NoticeKind,
-    concerned: BoolArray,
-    leg: Leg,
-    trades: Candidates,
-    day: Int32Array,
-    expiry: Int32Array | None = None,
-    strike_paise: Int64Array | None = None,
-) -> None:
-    rows = np.flatnonzero(concerned)
-    if rows.size:
-        notices.add(
-            kind,
-            day=day[rows],
-            leg=leg.name,
-            entry=trades.entry_date[rows],
-            leave=trades.exit_date[rows],
-            expiry=None if expiry is None else expiry[rows],
-            strike_paise=None if strike_paise is None or leg.strike_parameter is None else strike_paise[rows],
-        )

@@ -13,7 +13,7 @@ from backtest_pipelines.panel.view import MarketView
 from backtest_pipelines.strategies.variants import Instrument
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Marks:
     """Marks of n trades.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from backtest_pipelines.panel.keys import Int32Array, Int64Array
+from backtest_pipelines.panel.keys import BoolArray, Int32Array, Int64Array
+from backtest_pipelines.strategies.variants import Instrument, Leg
 
 NO_DAY = np.iinfo(np.int32).min
 NO_STRIKE = -1
@@ -86,6 +87,16 @@ KINDS = tuple(NoticeKind)
 _ORDER = {kind: number for number, kind in enumerate(KINDS)}
 
 
+class EntersAndLeaves(Protocol):
+    """Trades, made or only thought of, with their dates in days since 1970-01-01."""
+
+    @property
+    def entry_date(self) -> Int32Array: ...  # noqa: D102 - see the class
+
+    @property
+    def exit_date(self) -> Int32Array: ...  # noqa: D102 - see the class
+
+
 @dataclass(slots=True)
 class Notices:
     """Notices in parallel arrays, gathered block by block."""
@@ -130,6 +141,45 @@ class Notices:
         ]
         self._blocks.append((_ORDER[kind], leg, day.size, columns))
 
+    def add_trades(
+        self,
+        kind: NoticeKind,
+        concerned: BoolArray,
+        trades: EntersAndLeaves,
+        leg: Leg,
+        *,
+        day: Int32Array,
+        expiry: Int32Array | None = None,
+        strike_paise: Int64Array | None = None,
+    ) -> None:
+        """Add one notice for each of n trades that is concerned.
+
+        Parameters
+        ----------
+        kind : NoticeKind
+        concerned : bool[n]
+        trades : EntersAndLeaves
+        leg : Leg
+        day : int32[n]
+            The session concerned.
+        expiry : int32[n], optional
+        strike_paise : int64[n], optional
+            Not given on for a future.
+        """
+        rows = np.flatnonzero(concerned)
+        if rows.size == 0:
+            return
+        is_future = leg.instrument is Instrument.FUTURE
+        self.add(
+            kind,
+            day=day[rows],
+            leg=leg.name,
+            entry=trades.entry_date[rows],
+            leave=trades.exit_date[rows],
+            expiry=None if expiry is None else expiry[rows],
+            strike_paise=None if strike_paise is None or is_future else strike_paise[rows],
+        )
+
     def extend(self, other: Notices) -> None:
         """Add all notices of another set."""
         self._blocks.extend(other._blocks)
@@ -156,7 +206,7 @@ class Notices:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class NoticeTable:
     """n notices, in order.
 

@@ -13,7 +13,7 @@ from backtest_pipelines.engine.reentry import NO_ADJUSTMENT, entries_and_exits
 from backtest_pipelines.engine.trades import UNKNOWN_PAISE, Backtest, LegTrades, Trades
 from backtest_pipelines.engine.windows import Windows, windows
 from backtest_pipelines.market.rules import LOT_UNKNOWN, lot_sizes
-from backtest_pipelines.panel.keys import BoolArray, Int32Array, Int64Array
+from backtest_pipelines.panel.keys import Int32Array, Int64Array
 from backtest_pipelines.panel.symbol_tables import MISSING_PAISE
 from backtest_pipelines.panel.view import MarketView
 from backtest_pipelines.strategies.parameters import percent_units
@@ -100,16 +100,19 @@ def _trades(view: MarketView, question: Question, candidates: Candidates, notice
         candidates = Candidates(*(getattr(candidates, name)[kept] for name in Candidates.__slots__))
         legs = [_kept_leg(leg, kept) for leg in legs]
     entry, leave = candidates.entry_date, candidates.exit_date
-    for leg in legs:
-        _note_stale_exits(view, leg, candidates, notices)
     option = next(leg for leg in legs if leg.leg.instrument is not Instrument.FUTURE)
     lots = [_lots(view, question.symbol, leg) for leg in legs]
-    lot_size = lots[legs.index(option)]
-    unknown = lot_size == LOT_UNKNOWN
-    _note_lot(notices, NoticeKind.LOT_SIZE_UNKNOWN, unknown, option, candidates)
+    lot_size = next(lot for leg, lot in zip(legs, lots, strict=True) if leg is option)
     for leg, lot in zip(legs, lots, strict=True):
-        differs = ~unknown & (lot != LOT_UNKNOWN) & (lot != lot_size)
-        _note_lot(notices, NoticeKind.LOT_SIZE_DIFFERS, differs, leg, candidates)
+        stale = (leg.exit_row >= 0) & (view.quotes.contracts[leg.exit_row] == 0)
+        for kind, concerned, day in (
+            (NoticeKind.STALE_CLOSE_AT_EXIT, stale, leave),
+            (NoticeKind.LOT_SIZE_UNKNOWN, (lot == LOT_UNKNOWN) & (leg is option), entry),
+            (NoticeKind.LOT_SIZE_DIFFERS, (lot != lot_size) & (lot != LOT_UNKNOWN) & (lot_size != LOT_UNKNOWN), entry),
+        ):
+            notices.add_trades(
+                kind, concerned, candidates, leg.leg, day=day, expiry=leg.expiry, strike_paise=leg.strike_paise
+            )
     exit_turnover = view.quotes.turnover_paise[option.exit_row]
     return Trades(
         entry_position=candidates.entry_position,
@@ -136,21 +139,6 @@ def _kept_leg(leg: LegTrades, kept: Int64Array) -> LegTrades:
     return replace(leg, **columns)
 
 
-def _note_stale_exits(view: MarketView, leg: LegTrades, trades: Candidates, notices: Notices) -> None:
-    stale = np.flatnonzero((leg.exit_row >= 0) & (view.quotes.contracts[leg.exit_row] == 0))
-    if stale.size:
-        is_option = leg.leg.instrument is not Instrument.FUTURE
-        notices.add(
-            NoticeKind.STALE_CLOSE_AT_EXIT,
-            day=trades.exit_date[stale],
-            leg=leg.leg.name,
-            entry=trades.entry_date[stale],
-            leave=trades.exit_date[stale],
-            expiry=leg.expiry[stale],
-            strike_paise=leg.strike_paise[stale] if is_option else None,
-        )
-
-
 def _lots(view: MarketView, symbol: str, leg: LegTrades) -> Int32Array:
     """Return the lot size of each contract: the file's on the entry session, else the dated table's."""
     lot = view.quotes.lot_size[leg.entry_row]
@@ -159,23 +147,3 @@ def _lots(view: MarketView, symbol: str, leg: LegTrades) -> Int32Array:
         expiry = leg.expiry[unknown]
         lot[unknown] = lot_sizes(symbol, expiry, is_monthly=np.isin(expiry, view.monthly_expiries))
     return lot
-
-
-def _note_lot(
-    notices: Notices,
-    kind: NoticeKind,
-    concerned: BoolArray,
-    leg: LegTrades,
-    trades: Candidates,
-) -> None:
-    rows = np.flatnonzero(concerned)
-    if rows.size:
-        notices.add(
-            kind,
-            day=trades.entry_date[rows],
-            leg=leg.leg.name,
-            entry=trades.entry_date[rows],
-            leave=trades.exit_date[rows],
-            expiry=leg.expiry[rows],
-            strike_paise=None if leg.leg.instrument is Instrument.FUTURE else leg.strike_paise[rows],
-        )

@@ -11,7 +11,7 @@ from backtest_pipelines.strategies.variants import Leg
 UNKNOWN_PAISE = -1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class LegTrades:
     """One leg of n trades.
 
@@ -38,7 +38,7 @@ class LegTrades:
     pnl_paise: Int64Array
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Trades:
     """n trades in order of entry.
 
@@ -77,7 +77,7 @@ class Trades:
         return len(self.entry_position)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Backtest:
     """What the engine answers: trades, and the notices of those skipped or doubtful."""
 

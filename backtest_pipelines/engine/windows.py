@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 
 from backtest_pipelines.engine.notices import NoticeKind, Notices
+from backtest_pipelines.market.units import day_number
 from backtest_pipelines.panel.keys import BoolArray, Int32Array, Int64Array
 from backtest_pipelines.panel.view import MarketView
 from backtest_pipelines.strategies.question import Phase
 
-_EPOCH = date(1970, 1, 1)
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Windows:
     """Spans of sessions in which one expiry is traded; n spans in order of time, each of two sessions or more.
 
@@ -100,7 +98,7 @@ def _cut_to_phases(
 ) -> Windows:
     begins = np.zeros(view.session.size, bool)
     if phases:
-        bounds = np.array([[(day - _EPOCH).days for day in (phase.start, phase.end)] for phase in phases])
+        bounds = np.array([[day_number(phase.start), day_number(phase.end)] for phase in phases])
         low = np.searchsorted(view.session, bounds[:, 0])
         high = np.searchsorted(view.session, bounds[:, 1], side="right") - 1
         is_traded = low <= high

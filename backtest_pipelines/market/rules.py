@@ -15,12 +15,13 @@ from importlib.resources import files
 import numpy as np
 import numpy.typing as npt
 
+from backtest_pipelines.market.units import day_number
+
 LOT_UNKNOWN = 0
 
 RATE_UNITS_PER_PERCENT = 1_000_000
 """Rates are kept as whole hundred-millionths, so that charges are summed without rounding."""
 
-_EPOCH = date(1970, 1, 1)
 _BEGINNING = date(1971, 1, 1)
 
 
@@ -86,7 +87,7 @@ def _charges(item: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
 
 
 def _days(texts: Iterable[str]) -> npt.NDArray[np.int32]:
-    return np.array([((date.fromisoformat(text) if text else _BEGINNING) - _EPOCH).days for text in texts], np.int32)
+    return np.array([day_number(date.fromisoformat(text) if text else _BEGINNING) for text in texts], np.int32)
 
 
 def _table(name: str) -> list[dict[str, str]]:

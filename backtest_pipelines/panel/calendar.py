@@ -15,9 +15,9 @@ from pathlib import Path
 
 from backtest_pipelines.errors import BadDataError
 from backtest_pipelines.market.symbols import SYMBOLS
+from backtest_pipelines.market.units import day_number
 
 EXPIRY_TYPES = ("weekly", "monthly")
-_EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -102,6 +102,6 @@ def _expiries(name: str, rows: list[tuple[int, dict[str, str]]]) -> dict[str, tu
 
 def _day(name: str, line: int, text: str) -> int:
     try:
-        return (date.fromisoformat(text) - _EPOCH).days
+        return day_number(date.fromisoformat(text))
     except (TypeError, ValueError):
         raise BadDataError(name, f"date: got {text!r}; expected an ISO date such as 2021-11-30", line) from None

@@ -25,7 +25,7 @@ HUNDRED_INR_PAISE = 10_000
 NO_ROW = -1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ChainTable:
     """c chains and the s steps of their ladders.
 

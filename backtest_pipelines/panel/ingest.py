@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 
 from backtest_pipelines.errors import BadDataError, MissingDataError
 from backtest_pipelines.market.symbols import SYMBOLS
+from backtest_pipelines.market.units import date_of
 from backtest_pipelines.panel.calendar import Calendar, read_calendar
 from backtest_pipelines.panel.formats import read_exchange_file
 from backtest_pipelines.panel.keys import EXPIRY_MASK, MAX_STRIKE_PAISE
@@ -30,7 +31,6 @@ Status: TypeAlias = Literal["added", "replaced", "unchanged", "bad", "ignored"]
 
 EXCHANGE_ENDINGS = (".csv", ".zip")
 
-_EPOCH = date(1970, 1, 1)
 _INT32_MAX = int(np.iinfo(np.int32).max)
 
 
@@ -260,7 +260,7 @@ def _without_conflicts(results: list[_Read | FileOutcome]) -> list[_Read | FileO
                 others = ", ".join(sorted(other.path.name for other in group if other is not result))
                 refused[id(result)] = f"differs from {others} for the same session; keep the one that is right"
     return [
-        FileOutcome(result.path.name, "bad", result.kind, _date(result.day), refused[id(result)])
+        FileOutcome(result.path.name, "bad", result.kind, date_of(result.day), refused[id(result)])
         if isinstance(result, _Read) and id(result) in refused
         else result
         for result in results
@@ -277,7 +277,7 @@ def _outcome(
         status = "unchanged"
     else:
         status = "replaced" if before else "added"
-    return FileOutcome(result.path.name, status, result.kind, _date(result.day))
+    return FileOutcome(result.path.name, status, result.kind, date_of(result.day))
 
 
 def _is_same_session(one: _Read, other: _Read) -> bool:
@@ -315,7 +315,3 @@ def _update(update: SessionUpdate, content: Bhavcopy | IndexCloses | None, symbo
     if isinstance(content, IndexCloses) and symbol in content.close_paise:
         return SessionUpdate(update.bhavcopy, content.close_paise[symbol])
     return None
-
-
-def _date(day: int) -> date:
-    return _EPOCH + timedelta(days=day)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Quotes:
     """All contracts of one symbol on one session.
 
@@ -51,7 +51,7 @@ class Quotes:
         return len(self.instrument)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Bhavcopy:
     """The index futures and options of one session's derivatives file.
 
@@ -76,7 +76,7 @@ class Bhavcopy:
     row_count: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class IndexCloses:
     """The closes of the indices on one session.
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +21,7 @@ from threading import Lock
 
 from backtest_pipelines.atomic import write_atomic
 from backtest_pipelines.errors import BadDataError, MissingDataError, UnavailableError
+from backtest_pipelines.market.units import date_of
 from backtest_pipelines.panel.calendar import Calendar
 from backtest_pipelines.panel.symbol_tables import SymbolTables, read_tables, write_tables
 from backtest_pipelines.panel.view import MarketView, market_view
@@ -30,8 +31,6 @@ MANIFEST_NAME = "manifest.json"
 LOCK_NAME = "ingest.lock"
 LOCK_TIMEOUT_S = 120.0
 VIEWS_KEPT = 64
-
-_EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ class SymbolPanel:
         days = self.tables.sessions.session[self.tables.sessions.has_bhavcopy]
         if days.size == 0:
             raise MissingDataError(f"{self.symbol}: index closes but no bhavcopy is in the panel; ingest bhavcopies")
-        return _EPOCH + timedelta(days=int(days[position]))
+        return date_of(days[position])
 
     def view(self, from_date: date | None, to_date: date | None) -> MarketView:
         """Return the market cut to the dates, both included.

@@ -36,7 +36,7 @@ QUOTE_COLUMNS: dict[str, type[np.generic]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class QuoteTable:
     """Every row of a symbol, sorted by key; n rows.
 
@@ -68,7 +68,7 @@ class QuoteTable:
         return QuoteTable(*(column[start:end] for column in self.columns()))  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class FutureTable:
     """The futures among the rows of the quote table, so that a look-up touches little memory; k rows, sorted.
 
@@ -91,7 +91,7 @@ class FutureTable:
         return np.where(self.key[position] == key, self.row[position], np.int64(NO_ROW))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Ragged:
     """A list of int32 for each session: values[offset[i]:offset[i + 1]]."""
 
@@ -115,7 +115,7 @@ class Ragged:
         return self.values[self.offset[start] : self.offset[end]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SessionTable:
     """Every date with a bhavcopy or an index close; m rows, ascending.
 
@@ -148,7 +148,7 @@ class SessionTable:
     redated_to: Ragged
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SymbolTables:
     """All that is stored of one symbol.
 

@@ -12,6 +12,7 @@ from hashlib import sha256
 import numpy as np
 
 from backtest_pipelines.errors import MissingDataError
+from backtest_pipelines.market.units import day_number
 from backtest_pipelines.panel.calendar import Calendar, CalendarExpiry
 from backtest_pipelines.panel.chains import ChainTable
 from backtest_pipelines.panel.keys import (
@@ -30,8 +31,6 @@ from backtest_pipelines.panel.symbol_tables import (
     SymbolTables,
 )
 
-_EPOCH = date(1970, 1, 1)
-
 
 @dataclass(frozen=True, slots=True)
 class Redating:
@@ -42,7 +41,7 @@ class Redating:
     new: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class MarketView:
     """One symbol within a span of dates; n sessions.
 
@@ -81,7 +80,7 @@ class MarketView:
     redatings: tuple[Redating, ...]
     scheduled: dict[int, int]
     digest: str
-    plans: dict[object, object] = field(default_factory=dict, compare=False)
+    plans: dict[object, object] = field(default_factory=dict)
     """Windows of this view by timing rule and phases, kept by the engine."""
 
     def rows(self, instrument: int, session: Int32Array, expiry: Int32Array, strike_paise: Int64Array) -> Int64Array:
@@ -163,8 +162,8 @@ def market_view(
         If no session with a bhavcopy lies within them.
     """
     table = tables.sessions
-    low = 0 if from_date is None else int(np.searchsorted(table.session, _days(from_date)))
-    high = len(table.session) if to_date is None else int(np.searchsorted(table.session, _days(to_date), "right"))
+    low = 0 if from_date is None else int(np.searchsorted(table.session, day_number(from_date)))
+    high = len(table.session) if to_date is None else int(np.searchsorted(table.session, day_number(to_date), "right"))
     with_bhavcopy = low + np.flatnonzero(table.has_bhavcopy[low:high])
     if with_bhavcopy.size == 0:
         raise MissingDataError(_no_session(symbol, table, from_date, to_date))
@@ -172,7 +171,7 @@ def market_view(
     days = table.session[with_bhavcopy]
     dated = tuple(day for day in calendar.sessions if first <= day <= last)
     session = np.union1d(days, np.array(dated, np.int32)) if dated else days
-    span = (_days(from_date) if from_date else first, _days(to_date) if to_date else last)
+    span = (day_number(from_date) if from_date else first, day_number(to_date) if to_date else last)
     entries = tuple(entry for entry in calendar.of(symbol) if span[0] <= entry.expiry <= span[1])
     redatings = _redatings(table, with_bhavcopy)
     monthly = tuple(entry for entry in entries if entry.is_monthly)
@@ -191,10 +190,6 @@ def market_view(
         scheduled=scheduled,
         digest=_digest(table, low, high, dated, entries),
     )
-
-
-def _days(day: date) -> int:
-    return (day - _EPOCH).days
 
 
 def _no_session(symbol: str, table: SessionTable, from_date: date | None, to_date: date | None) -> str:

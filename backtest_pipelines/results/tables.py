@@ -13,6 +13,7 @@ from backtest_pipelines.arrow import arrow_array, text_array
 from backtest_pipelines.engine.notices import KINDS, NO_DAY, NO_STRIKE, NoticeTable
 from backtest_pipelines.engine.trades import UNKNOWN_PAISE, LegTrades, Trades
 from backtest_pipelines.market.rules import LOT_UNKNOWN
+from backtest_pipelines.market.units import PAISE_PER_INR
 from backtest_pipelines.panel.keys import BoolArray
 from backtest_pipelines.strategies.variants import Instrument
 
@@ -96,4 +97,4 @@ def _dates(days: Array, known: BoolArray | None = None) -> pa.Array:
 
 
 def _inr(paise: Array, known: BoolArray | None = None) -> pa.Array:
-    return arrow_array(paise / 100, known)
+    return arrow_array(paise / PAISE_PER_INR, known)

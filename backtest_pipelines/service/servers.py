@@ -6,6 +6,7 @@ home with the project's dagster.yaml.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -75,7 +76,7 @@ def servers(
     Raises
     ------
     UnavailableError
-        If a server does not start, or the port is taken.
+        If a server does not start, the port is taken, or servers run on this home already.
     """
     home = home.resolve()
     port = _free_port(port)
@@ -85,12 +86,24 @@ def servers(
     if inbox is not None:
         environ["BACKTEST_INBOX"] = str(inbox.resolve())
     try:
-        with Processes(environ, log_folder) as processes:
+        with _only_one(home), Processes(environ, log_folder) as processes:
             if not (environ.get("REDIS_URL") or environ.get("REDIS_HOST")):
                 processes.environ = environ = environ | {"REDIS_URL": _start_redis(processes, home, sockets)}
             yield _start_dagster(processes, home, sockets, port)
     finally:
         shutil.rmtree(sockets, ignore_errors=True)
+
+
+@contextmanager
+def _only_one(home: Path) -> Iterator[None]:
+    """Hold the home: two Redis servers on one file, or two daemons on one queue, would harm each other."""
+    with (home / "servers.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            msg = f"servers run on {home} already: stop them first, or name another home"
+            raise UnavailableError(msg) from None
+        yield
 
 
 def _start_redis(processes: Processes, home: Path, sockets: Path) -> str:
@@ -117,14 +130,14 @@ def _start_redis(processes: Processes, home: Path, sockets: Path) -> str:
 
 
 def _start_dagster(processes: Processes, home: Path, sockets: Path, port: int) -> Servers:
+    # Processes that open a new home at once would each create its tables: the first is alone.
+    processes.start("store", [*_DAGSTER, "instance", "info"])
+    processes.finish("store", START_S)
     code = sockets / "code.sock"
     processes.start(
         "code",
         [*_DAGSTER, "code-server", "start", "-m", f"{LOCATION}.definitions", "--location-name", LOCATION, "-s", code],
     )
-    # Processes that open a new home at once would each create its tables: the first is alone.
-    processes.start("store", [*_DAGSTER, "instance", "info"])
-    processes.finish("store", START_S)
     processes.wait_until("code", lambda: _accepts(code), START_S)
     workspace_file = home / "dagster" / "workspace.yaml"
     location = {"grpc_server": {"socket": str(code), "location_name": LOCATION}}

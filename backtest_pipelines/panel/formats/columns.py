@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 from typing import Any, Final, NoReturn
 
@@ -20,10 +19,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from backtest_pipelines.errors import BadDataError
-from backtest_pipelines.panel.formats.dates import EPOCH_ORDINAL, parse_date
+from backtest_pipelines.market.units import PAISE_PER_INR, date_of, day_number
+from backtest_pipelines.panel.formats.dates import parse_date
 from backtest_pipelines.panel.keys import EXPIRY_MASK, MAX_STRIKE_PAISE
 
-PAISE_PER_INR: Final = 100
 MAX_PRICE_INR: Final = MAX_STRIKE_PAISE // PAISE_PER_INR
 MAX_COUNT: Final = 2**31 - 1
 MAX_TURNOVER_PAISE: Final = 10**18
@@ -138,9 +137,9 @@ def days(rows: Rows, column: str, *, day_first: bool = False) -> NDArray[np.int3
             form = "18-03-2021, 2021-03-18" if day_first else "2021-03-18"
             rows.refuse_first(code == index, column, f"is no date; write {form} or 18-Mar-2021")
         else:
-            found.append(day.toordinal() - EPOCH_ORDINAL)
+            found.append(day_number(day))
     number = np.array(found, np.int32)[code]
-    last = date.fromordinal(EPOCH_ORDINAL + EXPIRY_MASK)
+    last = date_of(EXPIRY_MASK)
     rows.refuse_first((number < 0) | (number > EXPIRY_MASK), column, f"is outside 1970-01-01 to {last}")
     return number
 
@@ -154,7 +153,7 @@ def single_day(rows: Rows, column: str, *, day_first: bool = False) -> int:
         A cell that is no date, or another date than the first row's.
     """
     day = days(rows, column, day_first=day_first)
-    first = date.fromordinal(int(day[0]) + EPOCH_ORDINAL)
+    first = date_of(day[0])
     reason = f"differs from {first} in line {rows.line[0]}; a file holds one session"
     rows.refuse_first(day != day[0], column, reason)
     return int(day[0])

@@ -6,7 +6,6 @@ import re
 from datetime import date
 from typing import Final
 
-EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 _MONTHS: Final = {
     name: number
     for number, name in enumerate(

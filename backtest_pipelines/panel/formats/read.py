@@ -9,10 +9,11 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from backtest_pipelines.errors import BadDataError
+from backtest_pipelines.market.units import date_of
 from backtest_pipelines.panel.formats import bhavcopy, index_closes
 from backtest_pipelines.panel.formats.archive import HEAD_BYTES, Content, read_content
 from backtest_pipelines.panel.formats.cleaned import CLEANED
-from backtest_pipelines.panel.formats.dates import EPOCH_ORDINAL, dates_in_name
+from backtest_pipelines.panel.formats.dates import dates_in_name
 from backtest_pipelines.panel.formats.legacy import LEGACY
 from backtest_pipelines.panel.formats.text import CsvText, split_lines
 from backtest_pipelines.panel.formats.udiff import UDIFF
@@ -84,7 +85,7 @@ def peek_session(path: Path) -> tuple[str, date]:
     else:
         kind, session = "bhavcopy", bhavcopy.session_of(text.rows(np.array([1]), layout.needed), layout)
     _check_names(content, session)
-    return kind, date.fromordinal(session + EPOCH_ORDINAL)
+    return kind, date_of(session)
 
 
 def _recognise(text: CsvText) -> _Format:
@@ -104,7 +105,7 @@ def _recognise(text: CsvText) -> _Format:
 
 
 def _check_names(content: Content, session: int) -> None:
-    inside = date.fromordinal(session + EPOCH_ORDINAL)
+    inside = date_of(session)
     for name in content.names:
         named = dates_in_name(name)
         if named and inside not in named:

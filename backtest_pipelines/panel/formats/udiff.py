@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from backtest_pipelines.market.units import PAISE_PER_INR
 from backtest_pipelines.panel.formats.bhavcopy import Layout
-from backtest_pipelines.panel.formats.columns import PAISE_PER_INR
 
 _ONLY: Final = "only files of NSE's derivatives segment (Src=NSE, Sgmt=FO) are read"
 

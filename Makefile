@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # The lock names every package, so nothing is resolved; pip check then says whether all fit.
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps
-HOME_FOLDER := $(CURDIR)/.backtest
+# Invented and real prices do not share a home.
+HOME_FOLDER := $(CURDIR)/.backtest$(if $(DATA),/own)
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help

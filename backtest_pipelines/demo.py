@@ -10,10 +10,9 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -22,17 +21,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from backtest_pipelines.defs.inbox import QUIET_S
 from backtest_pipelines.errors import BacktestError, BadRequestError, MissingDataError, UnavailableError
 from backtest_pipelines.market.sample import write_sample_market
 from backtest_pipelines.market.symbols import SYMBOLS
-from backtest_pipelines.panel.ingest import exchange_files
+from backtest_pipelines.panel.ingest import IngestReport, exchange_files, ingest
 from backtest_pipelines.panel.store import PanelStore
-from backtest_pipelines.service.graphql import Dagster, Run
+from backtest_pipelines.service.graphql import Dagster
 from backtest_pipelines.service.servers import servers
 from backtest_pipelines.strategies import catalogue
 
-INGEST_S = 600.0
 RUN_S = 120.0
 
 
@@ -72,108 +69,84 @@ def demo(home: Path, data: Path | None, console: Console) -> None:
         Whatever hinders it.
     """
     start = time.monotonic()
-    inbox = home / "inbox" if data is None else data
-    needs_sample = _needs_sample(home, data)
+    sample = home / "sample"
+    _refuse_a_mixture(home, sample, data)
     stop = Event()
-    with (
-        Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
-        ) as progress,
-        ThreadPoolExecutor(1) as pool,
-    ):
-        sample = pool.submit(_write_sample, inbox, progress, stop) if needs_sample else None
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress, ThreadPoolExecutor(1) as pool:
+        ingesting = pool.submit(_ingest, home, sample, data, progress, stop)
         try:
-            starting = progress.add_task("Redis, code server, web server", total=1)
-            with servers(home, inbox=inbox, log_folder=home / "logs") as running:
-                progress.update(starting, completed=1)
-                _finish(sample)
-                dagster = Dagster(running.url)
-                since = time.time()
+            starting = progress.add_task("Redis, code server, web server, daemon", total=1)
+            with servers(home, log_folder=home / "logs") as running:
                 running.start_daemon()
-                ingesting = progress.add_task(f"Ingest of {len(exchange_files(inbox))} files", total=1)
-                ingested = _ingested(dagster, since)
-                progress.update(ingesting, completed=1)
-                _say_failures(console, ingested)
-                symbols = sorted(PanelStore(home / "panel").manifest().symbols)
-                if not symbols:
-                    raise MissingDataError(f"{inbox} holds no file of {', '.join(SYMBOLS)}")
-                symbol = SYMBOLS[0] if SYMBOLS[0] in symbols else symbols[0]
-                panel = dagster.launch("panels_job", symbol, {})
+                progress.update(starting, completed=1)
+                report = ingesting.result()
+                for file in report.bad:
+                    console.print(f"bad file, left out: {file.name}: {file.reason}", markup=False)
+                symbol = _symbol(report, sample if data is None else data)
+                dagster = Dagster(running.url)
+                dagster.wait(dagster.launch("panels_job", symbol, {}), RUN_S)
                 first = _round(dagster, progress, symbol, "computed afresh", use_cache=False)
                 second = _round(dagster, progress, symbol, "asked again", use_cache=True)
-                dagster.wait(panel, RUN_S)
         finally:
             stop.set()
     console.print(_table(symbol, first, second))
     if data is None:
         console.print("The sample market's prices are invented: they say nothing of what a strategy earns.")
     console.print(f"Done in {time.monotonic() - start:.0f} s, everything is stopped again. Logs: {home / 'logs'}.")
-    console.print(
-        f"See it all in Dagster's UI: make dev{'' if data is None else f' DATA={data}'}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    command = "make dev" if data is None else f"make dev DATA={data}"
+    console.print(f"See it all in Dagster's UI: {command}", highlight=False, soft_wrap=True)
 
 
-def _needs_sample(home: Path, data: Path | None) -> bool:
-    """Say whether the sample is to be written; true and invented prices must never meet in one home."""
-    own = home / "inbox"
-    has_own = own.is_dir() and any(own.iterdir())
+def _refuse_a_mixture(home: Path, sample: Path, data: Path | None) -> None:
+    """Invented and true prices must never meet in one home."""
     if data is not None:
-        if has_own:
-            raise BadRequestError("--home", str(home), f"{own} holds other files: name another home for --data")
         exchange_files(data)
-        return False
-    if not has_own and PanelStore(home / "panel").sources():
-        limit = "it holds files that were ingested from elsewhere: name another home for the sample market"
-        raise BadRequestError("--home", str(home), limit)
-    return not has_own
+        if sample.exists():
+            raise BadRequestError("--home", str(home), "it holds the invented sample market: name another for --data")
+    elif not sample.exists() and PanelStore(home / "panel").sources():
+        raise BadRequestError("--home", str(home), "it holds ingested files: name another for the sample market")
 
 
-def _write_sample(inbox: Path, progress: Progress, stop: Event) -> None:
-    task = progress.add_task("Sample market, sessions", total=None)
+def _ingest(home: Path, sample: Path, data: Path | None, progress: Progress, stop: Event) -> IngestReport:
+    """Write the sample market where it is wanted, and put the files into the panels."""
 
-    def on_session(_: date, done: int, total: int) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        progress.update(task, completed=done, total=total)
+    def shown(what: str) -> Callable[[int, int], None]:
+        task = progress.add_task(what, total=None)
 
-    partial = inbox.with_name("inbox.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_sample_market(partial, on_session=on_session)
-    if inbox.is_dir():
-        inbox.rmdir()
-    partial.rename(inbox)
-    time.sleep(QUIET_S)  # the sensor leaves younger files for its next look
+        def advance(done: int, total: int) -> None:
+            if stop.is_set():
+                raise KeyboardInterrupt
+            progress.update(task, completed=done, total=total)
 
+        return advance
 
-def _finish(sample: Future[None] | None) -> None:
-    if sample is not None:
-        sample.result()
-
-
-def _ingested(dagster: Dagster, since: float) -> list[Run]:
-    """Wait for the sensor's look at the inbox and for the runs that it started."""
-    return [dagster.wait(run, INGEST_S) for run in dagster.runs_of_tick("inbox_sensor", since, INGEST_S)]
+    if data is None and not sample.exists():
+        advance = shown("Sample market, sessions")
+        partial = home / "sample.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        write_sample_market(partial, on_session=lambda _, done, total: advance(done, total))
+        partial.rename(sample)
+    files = exchange_files(sample if data is None else data)
+    return ingest(files, PanelStore(home / "panel"), on_file=shown("Ingest, files"))
 
 
-def _say_failures(console: Console, runs: Sequence[Run]) -> None:
-    for failure in (failure for run in runs for failure in run.failures):
-        console.print(failure, markup=False)
+def _symbol(report: IngestReport, folder: Path) -> str:
+    symbols = [symbol for symbol in SYMBOLS if report.sessions_total.get(symbol)]
+    if not symbols:
+        msg = f"{folder} holds no bhavcopy of {', '.join(SYMBOLS)}: put the exchange's daily files there"
+        raise MissingDataError(msg)
+    return symbols[0]
 
 
 def _round(dagster: Dagster, progress: Progress, symbol: str, what: str, *, use_cache: bool) -> dict[str, Launched]:
-    """Launch every variant once, all together."""
+    """Launch every variant once, one after the other."""
     names = [variant.name for variant in catalogue.variants()]
     task = progress.add_task(f"Variants, {what}", total=len(names))
-    start = time.monotonic()
-    runs = {
-        name: dagster.launch(f"{name}_job", symbol, {"ops": {name: {"config": {"use_cache": use_cache}}}})
-        for name in names
-    }
     results = {}
-    for name, run_id in runs.items():
+    for name in names:
+        start = time.monotonic()
+        run_id = dagster.launch(f"{name}_job", symbol, {"ops": {name: {"config": {"use_cache": use_cache}}}})
         run = dagster.wait(run_id, RUN_S)
         if run.status != "SUCCESS":
             msg = f"{name}: the run ended as {run.status}: {'; '.join(run.failures)}"
@@ -184,8 +157,8 @@ def _round(dagster: Dagster, progress: Progress, symbol: str, what: str, *, use_
 
 
 def _table(symbol: str, first: Mapping[str, Launched], second: Mapping[str, Launched]) -> Table:
-    table = Table(title="Runs launched together: seconds until each had ended, in brackets the question alone")
-    table.add_column("variant")
+    table = Table(title="Each run from launch to end; in brackets the question alone")
+    table.add_column("variant", no_wrap=True)
     for heading in ("symbol", "computed", "asked again", "found in", "trades", "net P&L, points"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, computed in first.items():

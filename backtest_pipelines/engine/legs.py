@@ -65,8 +65,7 @@ def leg_trades(
     missing, kind = is_chosen & ~has_exit, NoticeKind.CONTRACT_MISSING_AT_EXIT
     notices.add_trades(kind, missing, trades, leg, day=leave, expiry=expiry, strike_paise=strike)
     is_made = is_listed & is_found & has_exit
-    entry_price = view.quotes.close_paise[entry_row].astype(np.int64)
-    exit_price = view.quotes.close_paise[exit_row].astype(np.int64)
+    entry_price, exit_price = view.close_paise(entry_row), view.close_paise(exit_row)
     if is_intrinsic.any():
         sign = -1 if leg.instrument is Instrument.PUT else 1
         intrinsic = np.maximum(0, sign * (trades.exit_spot_paise - strike))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from time import perf_counter
@@ -16,7 +17,7 @@ from backtest_pipelines.executions.records import Door, Execution
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.panel.view import MarketView
 from backtest_pipelines.results.answer import Answer
-from backtest_pipelines.results.codec import decode, encode
+from backtest_pipelines.results.codec import CorruptAnswerError, decode, encode
 from backtest_pipelines.results.fingerprint import fingerprint
 from backtest_pipelines.strategies.question import Question, ask
 
@@ -138,7 +139,7 @@ def execute(request: ExecutionRequest, workspace: Workspace) -> Executed:
             workspace.answers.look_up(identity, question.variant.name, question.symbol) if request.use_cache else None
         )
         tier = found.tier if found else None
-        encoded = found.bytes if found else _computed(workspace, view, question, identity)
+        encoded = found.bytes if found else _computed(request, workspace, view, question, identity)
         answer = decode(encoded)
     except Exception as error:
         _record_failure(request, workspace, started_at, (perf_counter() - start) * 1000, error)
@@ -165,8 +166,16 @@ def execute(request: ExecutionRequest, workspace: Workspace) -> Executed:
     return Executed(execution_id, question, identity, tier, duration_ms, encoded, answer)
 
 
-def _computed(workspace: Workspace, view: MarketView, question: Question, identity: str) -> bytes:
+def _computed(
+    request: ExecutionRequest, workspace: Workspace, view: MarketView, question: Question, identity: str
+) -> bytes:
     def work() -> bytes:
+        if request.use_cache:
+            # An equal question may have ended after this one was looked up and before it got here.
+            with suppress(CorruptAnswerError):
+                kept = workspace.answers.files.read(identity)
+                if kept is not None:
+                    return kept
         value = encode(compute(view, question, identity))
         workspace.answers.keep(identity, question.variant.name, question.symbol, value)
         return value

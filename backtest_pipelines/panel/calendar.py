@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -34,15 +34,15 @@ class Calendar:
     """Sessions (days since 1970-01-01, ascending) and expiries by symbol, ascending; both may be empty."""
 
     sessions: tuple[int, ...] = ()
-    expiries: Mapping[str, tuple[CalendarExpiry, ...]] | None = None
+    expiries: Mapping[str, tuple[CalendarExpiry, ...]] = field(default_factory=dict)
 
     def of(self, symbol: str) -> tuple[CalendarExpiry, ...]:
         """Return the expiries of a symbol."""
-        return (self.expiries or {}).get(symbol, ())
+        return self.expiries.get(symbol, ())
 
     def updated(self, other: Calendar) -> Calendar:
         """Return this calendar with the parts that ``other`` has replaced by its own."""
-        return Calendar(other.sessions or self.sessions, {**(self.expiries or {}), **(other.expiries or {})})
+        return Calendar(other.sessions or self.sessions, {**self.expiries, **other.expiries})
 
     def to_json(self) -> dict[str, object]:
         """Return plain lists and numbers."""
@@ -50,7 +50,7 @@ class Calendar:
             "sessions": list(self.sessions),
             "expiries": {
                 symbol: [[entry.expiry, entry.scheduled, entry.is_monthly] for entry in entries]
-                for symbol, entries in (self.expiries or {}).items()
+                for symbol, entries in self.expiries.items()
             },
         }
 
@@ -78,7 +78,7 @@ def read_calendar(path: Path) -> Calendar:
             reader = csv.DictReader(file)
             header = set(reader.fieldnames or ())
             rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadDataError(path.name, f"cannot be read as a calendar: {error}") from error
     if {"symbol", "expiry", "type"} <= header:
         return Calendar(expiries=_expiries(path.name, rows))

@@ -175,9 +175,7 @@ def ingest(
     with store.writing() as before:
         sources = store.sources(before)
         results = _without_conflicts([_read_if_replaced(result, sources) for result in results])
-        outcomes = [
-            result if isinstance(result, FileOutcome) else _outcome(result, sources, results) for result in results
-        ]
+        outcomes = _outcomes(results, sources)
         news = [
             result
             for result, outcome in zip(results, outcomes, strict=True)
@@ -267,21 +265,24 @@ def _without_conflicts(results: list[_Read | FileOutcome]) -> list[_Read | FileO
     ]
 
 
-def _outcome(
-    result: _Read, sources: Mapping[tuple[str, int], Source], results: Sequence[_Read | FileOutcome]
-) -> FileOutcome:
-    before = sources.get((result.kind, result.day))
-    twin = next(other for other in results if isinstance(other, _Read) and _is_same_session(other, result))
-    status: Status
-    if twin is not result or (before and before.content_sha256 == result.source.content_sha256):
-        status = "unchanged"
-    else:
-        status = "replaced" if before else "added"
-    return FileOutcome(result.path.name, status, result.kind, date_of(result.day))
-
-
-def _is_same_session(one: _Read, other: _Read) -> bool:
-    return (one.kind, one.day) == (other.kind, other.day)
+def _outcomes(results: Sequence[_Read | FileOutcome], sources: Mapping[tuple[str, int], Source]) -> list[FileOutcome]:
+    outcomes = []
+    seen: set[tuple[str, int]] = set()
+    for result in results:
+        if isinstance(result, FileOutcome):
+            outcomes.append(result)
+            continue
+        key = (result.kind, result.day)
+        before = sources.get(key)
+        status: Status
+        # Two files of one session that got as far as here are equal: the first one counts.
+        if key in seen or (before and before.content_sha256 == result.source.content_sha256):
+            status = "unchanged"
+        else:
+            status = "replaced" if before else "added"
+        seen.add(key)
+        outcomes.append(FileOutcome(result.path.name, status, result.kind, date_of(result.day)))
+    return outcomes
 
 
 def _commit(
@@ -292,6 +293,7 @@ def _commit(
     calendar: Calendar,
 ) -> Manifest:
     if not news and calendar == store.calendar(before):
+        store.remove_unnamed(before.names())
         return before
     updates: dict[str, dict[int, SessionUpdate]] = {symbol: {} for symbol in SYMBOLS}
     for result in news:

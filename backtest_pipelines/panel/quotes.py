@@ -76,7 +76,7 @@ class Bhavcopy:
     row_count: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class IndexCloses:
     """The closes of the indices on one session.
 

@@ -18,6 +18,7 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from backtest_pipelines.atomic import write_atomic
 from backtest_pipelines.errors import BadDataError, MissingDataError, UnavailableError
@@ -63,6 +64,7 @@ class SymbolPanel:
         self.symbol = symbol
         self.tables = tables
         self.calendar = calendar
+        self._lock = Lock()
         self._views: dict[tuple[date | None, date | None], MarketView] = {}
 
     @cached_property
@@ -108,9 +110,10 @@ class SymbolPanel:
         found = self._views.get(dates)
         if found is None:
             found = market_view(self.symbol, self.tables, self.calendar, from_date, to_date)
-            while len(self._views) >= VIEWS_KEPT:
-                self._views.pop(next(iter(self._views)), None)
-            self._views[dates] = found
+            with self._lock:
+                while len(self._views) >= VIEWS_KEPT:
+                    del self._views[next(iter(self._views))]
+                self._views[dates] = found
         return found
 
 
@@ -158,7 +161,7 @@ class PanelStore:
             except FileNotFoundError:
                 if attempt == 2:
                     raise BadDataError(
-                        str(self.folder), "files that the manifest names are gone; ingest again"
+                        str(self.folder), "files that the manifest names are gone; ingest again into a new home"
                     ) from None
                 continue
             with self._lock:
@@ -184,20 +187,28 @@ class PanelStore:
         except FileNotFoundError:
             raise
         except (OSError, ValueError, KeyError) as error:
-            raise BadDataError(str(self.folder), f"the panel of {symbol} is damaged: {error}; ingest again") from error
+            raise BadDataError(
+                str(self.folder), f"the panel of {symbol} is damaged: {error}; ingest again into a new home"
+            ) from error
 
     def calendar(self, manifest: Manifest) -> Calendar:
         """Return the calendar that the manifest names, or an empty one."""
         if manifest.calendar is None:
             return Calendar()
-        return Calendar.from_json(json.loads((self.folder / manifest.calendar).read_bytes()))
+        return Calendar.from_json(self._read_json(manifest.calendar))
 
     def sources(self, manifest: Manifest | None = None) -> dict[tuple[str, int], Source]:
         """Return the source of each (kind, session in days)."""
-        manifest = manifest or self.manifest()
-        if manifest.sources is None:
+        named = manifest or self.manifest()
+        if named.sources is None:
             return {}
-        rows = json.loads((self.folder / manifest.sources).read_bytes())
+        try:
+            rows = self._read_json(named.sources)
+        except FileNotFoundError:
+            if named == self.manifest():
+                raise BadDataError(named.sources, f"is gone from {self.folder}; ingest again into a new home") from None
+            # Two ingests ended since the manifest was read.
+            return self.sources()
         return {(kind, day): Source(*source) for kind, day, *source in rows}
 
     @contextmanager
@@ -252,21 +263,28 @@ class PanelStore:
         )
         text = _dump({"format": FORMAT, "symbols": symbols, "calendar": manifest.calendar, "sources": manifest.sources})
         write_atomic(self.folder / MANIFEST_NAME, lambda file: file.write(text))
-        self._remove_unnamed(before.names() | manifest.names())
+        # The state before this one keeps its files: a reader may be opening them.
+        self.remove_unnamed(before.names() | manifest.names())
         return manifest
+
+    def remove_unnamed(self, named: set[str]) -> None:
+        """Remove all other files, those that a killed ingest left among them. Call it while `writing`."""
+        for path in self.folder.iterdir():
+            if path.name not in named | {MANIFEST_NAME, LOCK_NAME}:
+                path.unlink(missing_ok=True)
 
     def _write_json(self, kind: str, content: object) -> str:
         text = _dump(content)
-        name = f"{kind}-{sha256(text).hexdigest()[:32]}.json"
+        name = f"{kind}-{_content_name(text)}.json"
         if not (self.folder / name).exists():
             write_atomic(self.folder / name, lambda file: file.write(text))
         return name
 
-    def _remove_unnamed(self, named: set[str]) -> None:
-        # The state before this one keeps its files until the next commit: a reader may be opening them.
-        for path in self.folder.iterdir():
-            if path.name not in named | {MANIFEST_NAME, LOCK_NAME}:
-                path.unlink(missing_ok=True)
+    def _read_json(self, name: str) -> Any:  # noqa: ANN401 - whatever JSON holds
+        text = (self.folder / name).read_bytes()
+        if _content_name(text) not in name:
+            raise BadDataError(str(self.folder / name), "is damaged; ingest again into a new home")
+        return json.loads(text)
 
     def _read_manifest(self) -> bytes:
         try:
@@ -279,6 +297,10 @@ class PanelStore:
 
 def _dump(content: object) -> bytes:
     return json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
+
+
+def _content_name(text: bytes) -> str:
+    return sha256(text).hexdigest()[:32]
 
 
 def _parsed(text: bytes) -> Manifest:

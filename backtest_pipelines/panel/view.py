@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date
 from hashlib import sha256
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from backtest_pipelines.errors import MissingDataError
 from backtest_pipelines.market.units import day_number
@@ -30,6 +32,8 @@ from backtest_pipelines.panel.symbol_tables import (
     SessionTable,
     SymbolTables,
 )
+
+IntegerT = TypeVar("IntegerT", np.int32, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +151,17 @@ class MarketView:
         return self.futures.rows(key) if instrument == FUTURE else self.chains.rows(key)
 
     def strike_paise(self, row: Int64Array) -> Int64Array:
-        """Return the strikes of rows of the quote table."""
-        return strikes_of(self.quotes.key[row])
+        """Return the strikes of rows of the quote table; of row -1 any number."""
+        return strikes_of(_at(self.quotes.key, row))
+
+    def close_paise(self, row: Int64Array) -> Int64Array:
+        """Return the closes of rows of the quote table; of row -1 any number."""
+        return _at(self.quotes.close_paise, row).astype(np.int64)
+
+
+def _at(column: npt.NDArray[IntegerT], row: Int64Array) -> npt.NDArray[IntegerT]:
+    # A symbol may have sessions, and expiries of a calendar, without a single quote.
+    return column[row] if column.size else np.zeros(row.shape, column.dtype)
 
 
 def market_view(

@@ -17,7 +17,7 @@ LOCATION = "backtest_pipelines"
 POLL_S = 0.1
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 
-_REPOSITORY = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__"}
+REPOSITORY = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__"}
 _LAUNCH = """
 mutation Launch($execution: ExecutionParams!) {
   launchRun(executionParams: $execution) {
@@ -59,13 +59,6 @@ query Locations {
 }
 """
 _STATUS = "query Status($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
-_TICKS = """
-query Ticks($sensor: SensorSelector!) {
-  sensorOrError(sensorSelector: $sensor) {
-    ... on Sensor { sensorState { ticks(limit: 10) { timestamp status runIds error { message } } } }
-  }
-}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +94,7 @@ class Dagster:
             If the definitions cannot be loaded.
         """
         try:
-            entries = self._ask(_LOCATIONS)["workspaceOrError"].get("locationEntries", [])
+            entries = self.ask(_LOCATIONS)["workspaceOrError"].get("locationEntries", [])
         except UnavailableError:
             return False
         for entry in entries:
@@ -113,11 +106,11 @@ class Dagster:
     def launch(self, job: str, partition: str, config: Mapping[str, object]) -> str:
         """Launch a job for a partition and return the run's id."""
         execution = {
-            "selector": {**_REPOSITORY, "jobName": job},
+            "selector": {**REPOSITORY, "jobName": job},
             "runConfigData": json.dumps(config),
             "executionMetadata": {"tags": [{"key": "dagster/partition", "value": partition}]},
         }
-        reply = self._ask(_LAUNCH, execution=execution)["launchRun"]
+        reply = self.ask(_LAUNCH, execution=execution)["launchRun"]
         if reply["__typename"] != "LaunchRunSuccess":
             msg = f"{job} was not launched: {reply}"
             raise BugError(msg)
@@ -132,12 +125,12 @@ class Dagster:
             If it takes longer.
         """
         deadline = time.monotonic() + timeout_s
-        while self._ask(_STATUS, run=run_id)["runOrError"]["status"] not in ENDED:
+        while self.ask(_STATUS, run=run_id)["runOrError"]["status"] not in ENDED:
             if time.monotonic() > deadline:
                 msg = f"run {run_id} did not end within {timeout_s:.0f} s"
                 raise UnavailableError(msg)
             time.sleep(POLL_S)
-        found = self._ask(_RUN, run=run_id)["runOrError"]
+        found = self.ask(_RUN, run=run_id)["runOrError"]
         metadata = {
             entry.pop("label"): next(iter(entry.values()), None)
             for materialization in found["assetMaterializations"][-1:]
@@ -150,30 +143,16 @@ class Dagster:
         ]
         return Run(found["status"], metadata, tuple(failures))
 
-    def runs_of_tick(self, sensor: str, since: float, timeout_s: float) -> tuple[str, ...]:
-        """Wait for a sensor's first look since a time, in seconds since 1970, and return the runs it requested.
+    def ask(self, query: str, **variables: object) -> dict[str, Any]:
+        """Return the data of the answer to a query.
 
         Raises
         ------
         UnavailableError
-            If it takes longer, or the look failed.
+            If the server does not answer.
+        BugError
+            If it refuses the query.
         """
-        deadline = time.monotonic() + timeout_s
-        while True:
-            found = self._ask(_TICKS, sensor={**_REPOSITORY, "sensorName": sensor})["sensorOrError"]
-            ticks = [tick for tick in found["sensorState"]["ticks"] if tick["timestamp"] >= since]
-            first = min(ticks, key=lambda tick: float(tick["timestamp"]), default=None)
-            if first and first["status"] in ("SUCCESS", "SKIPPED"):
-                return tuple(first["runIds"])
-            if first and first["status"] == "FAILURE":
-                msg = f"{sensor} failed: {first['error'] and first['error']['message']}"
-                raise UnavailableError(msg)
-            if time.monotonic() > deadline:
-                msg = f"{sensor} did not look within {timeout_s:.0f} s"
-                raise UnavailableError(msg)
-            time.sleep(POLL_S)
-
-    def _ask(self, query: str, **variables: object) -> dict[str, Any]:
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(  # noqa: S310 - loopback
             f"{self.url}/graphql", body, {"Content-Type": "application/json"}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from numbers import Integral
 from typing import TypeAlias
 
 from backtest_pipelines.errors import BadRequestError
@@ -114,10 +115,11 @@ def percent_units(value: ParameterValue) -> int:
 
 
 def _decimal(name: str, value: object, limit: str) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+    # NumPy's scalars, as from a sweep over np.arange, are Integral or float too, but write themselves differently.
+    if isinstance(value, bool) or not isinstance(value, Integral | float | str | Decimal):
         raise BadRequestError(name, value, limit)
     try:
-        number = Decimal(repr(value) if isinstance(value, float) else str(value).strip())
+        number = Decimal(repr(float(value)) if isinstance(value, float) else str(value).strip())
     except InvalidOperation:
         raise BadRequestError(name, value, limit) from None
     if not number.is_finite() or abs(number.adjusted()) > 12:

@@ -1,5 +1,6 @@
 """The evening schedule: one run for each symbol with a panel, and hits cost nothing."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +17,9 @@ def requests(location: dg.Definitions, instance: dg.DagsterInstance) -> list[dg.
     schedule = location.get_repository_def().get_schedule_def("evening_schedule")
     resources = {"workspace": WorkspaceResource()}
     with dg.build_schedule_context(instance=instance, scheduled_execution_time=EVENING, resources=resources) as context:
-        return list(schedule(context))
+        found = schedule(context)
+        assert isinstance(found, Iterator)
+        return list(found)
 
 
 @pytest.mark.usefixtures("market_home")

@@ -49,9 +49,9 @@ def launch(location: dg.Definitions, instance: dg.DagsterInstance, request: dg.R
     )
 
 
-def materialized(result: dg.ExecuteInProcessResult) -> dict[str | None, dict[str, object]]:
+def materialized(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, object]]:
     return {
-        event.partition: {name: value.value for name, value in event.metadata.items()}
+        str(event.partition): {name: value.value for name, value in event.metadata.items()}
         for event in result.asset_materializations_for_node("daily_files")
     }
 

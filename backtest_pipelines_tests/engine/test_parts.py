@@ -1,5 +1,6 @@
 """Strikes, re-entries, windows and lots, worked by hand."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from backtest_pipelines.engine.reentry import entries_and_exits
 from backtest_pipelines.engine.windows import Windows, windows
 from backtest_pipelines.executions.compute import compute
 from backtest_pipelines.market.rules import charge_rates, lot_sizes
+from backtest_pipelines.panel.ingest import ingest
 from backtest_pipelines.panel.view import MarketView
 from backtest_pipelines.strategies.question import Phase, ask
 from backtest_pipelines_tests.comparison import ingested
@@ -202,3 +204,20 @@ def test_a_mark_is_carried_over_a_session_without_a_row(tmp_path: Path) -> None:
     assert answer.equity.column("equity_points").to_pylist() == [17000, 17010, 17010, 17030, 17000, 17000]
     (notice,) = (row for row in answer.notices.to_pylist() if row["kind"] == "mark_carried")
     assert (notice["leg"], notice["date"], notice["strike"]) == ("call", date(2021, 9, 6), 17000)
+
+
+def test_a_symbol_without_a_quote_has_notices_where_a_calendar_lists_its_expiries(tmp_path: Path) -> None:
+    market = Chain().market()
+    market.index_closes.extend([replace(close, symbol="FINNIFTY") for close in market.index_closes])
+    store = ingested(tmp_path, market)
+    calendar = tmp_path / "expiries.csv"
+    calendar.write_text("symbol,expiry,type\nFINNIFTY,2021-09-09,weekly\nFINNIFTY,2021-09-16,monthly\n")
+    ingest([], store, calendars=[calendar])
+    view = store.symbol("FINNIFTY").view(None, None)
+    answer = compute(view, ask("call_sell_future_buy_weekly", "FINNIFTY"), "0" * 64)
+    assert answer.row_count == 0
+    assert answer.notices.column("kind").to_pylist() == [
+        "no_tradable_strike",
+        "contract_missing_at_entry",
+        "contract_missing_at_exit",
+    ]

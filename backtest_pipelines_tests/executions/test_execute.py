@@ -23,6 +23,7 @@ from backtest_pipelines.panel.ingest import exchange_files, ingest
 from backtest_pipelines.panel.store import PanelStore
 from backtest_pipelines.results.answer import Answer
 from backtest_pipelines.results.redis_cache import key
+from backtest_pipelines.results.store import Found
 from backtest_pipelines_tests.servers import ValkeyServer
 
 VARIANT = "call_sell_future_buy_weekly"
@@ -101,6 +102,22 @@ def test_equal_questions_at_the_same_time_are_computed_once(workspace: Workspace
     assert len(computed) == 1
     assert len({answer.encoded for answer in answers}) == 1
     assert len({answer.execution_id for answer in answers}) == 16
+
+
+def test_an_equal_question_that_ends_just_after_the_look_up_is_not_computed_again(
+    workspace: Workspace, computed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_up = workspace.answers.look_up
+
+    def overtaken(*arguments: str) -> Found | None:
+        found = look_up(*arguments)
+        monkeypatch.setattr(workspace.answers, "look_up", look_up)
+        assert execute(REQUEST, workspace).tier is None
+        return found
+
+    monkeypatch.setattr(workspace.answers, "look_up", overtaken)
+    answer = execute(REQUEST, workspace)
+    assert computed == [answer.fingerprint]
 
 
 def test_a_failure_is_shared_by_those_who_wait_and_not_kept(

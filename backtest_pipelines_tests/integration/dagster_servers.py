@@ -13,11 +13,18 @@ import pytest
 from backtest_pipelines.defs.inbox import QUIET_S
 from backtest_pipelines.executions.settings import VARIABLES
 from backtest_pipelines.market.sample import write_sample_market
-from backtest_pipelines.service.graphql import Dagster, Run
+from backtest_pipelines.service.graphql import POLL_S, REPOSITORY, Dagster, Run
 from backtest_pipelines.service.servers import Servers, servers
 
 WEEKLY = "call_sell_future_buy_weekly"
 RUN_S = 120.0
+TICKS = """
+query Ticks($sensor: SensorSelector!) {
+  sensorOrError(sensorSelector: $sensor) {
+    ... on Sensor { sensorState { ticks(limit: 10) { timestamp status runIds error { message } } } }
+  }
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -49,9 +56,23 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
             since = time.time()
             running.start_daemon()
             dagster = Dagster(running.url)
-            runs = [dagster.wait(run, RUN_S) for run in dagster.runs_of_tick("inbox_sensor", since, RUN_S)]
+            runs = [dagster.wait(run, RUN_S) for run in runs_of_look(dagster, since)]
             yield Installation(home, running, dagster, tuple(runs))
     assert processes_naming(home) == []
+
+
+def runs_of_look(dagster: Dagster, since: float) -> tuple[str, ...]:
+    """Wait for the inbox sensor's first look since a time and return the runs that it requested."""
+    deadline = time.monotonic() + RUN_S
+    while time.monotonic() < deadline:
+        sensor = dagster.ask(TICKS, sensor={**REPOSITORY, "sensorName": "inbox_sensor"})["sensorOrError"]
+        ticks = [tick for tick in sensor["sensorState"]["ticks"] if tick["timestamp"] >= since]
+        for tick in sorted(ticks, key=lambda tick: float(tick["timestamp"])):
+            assert tick["status"] != "FAILURE", tick["error"]
+            if tick["status"] in ("SUCCESS", "SKIPPED"):
+                return tuple(tick["runIds"])
+        time.sleep(POLL_S)
+    pytest.fail("the sensor did not look")
 
 
 def processes_naming(home: Path) -> list[str]:

@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from backtest_pipelines.engine.notices import NoticeKind
+from backtest_pipelines.errors import MissingDataError
+from backtest_pipelines.executions.compute import compute
 from backtest_pipelines.results.fingerprint import fingerprint
 from backtest_pipelines_tests.comparison import VARIANTS, asked, engine_rows, ingested, reference_rows
+from backtest_pipelines_tests.reference.backtest import backtest
 from backtest_pipelines_tests.reference.legs import strike_target
 from backtest_pipelines_tests.reference.market import Market
+from backtest_pipelines_tests.reference.notices import Row
 from backtest_pipelines_tests.reference.question import Question
 from backtest_pipelines_tests.reference.random_market import random_market, random_question
 
@@ -47,6 +52,35 @@ def test_the_random_markets_hold_exact_hits_and_exact_half_strikes() -> None:
                 assert strike_target(entry, question.call_sell_position) % 100 == 0
     assert exact_hits >= 20
     assert exact_halves >= 20
+
+
+@pytest.mark.parametrize("seed", range(0, 40, 5))
+def test_rows_and_columns_are_in_the_documented_order(seed: int, tmp_path: Path) -> None:
+    market = random_market(seed)
+    store = ingested(tmp_path, market)
+    for drawn in questions_of(seed, market):
+        question = asked(drawn)
+        try:
+            view = store.symbol(question.symbol).view(question.from_date, question.to_date)
+        except MissingDataError:
+            continue
+        answer = compute(view, question, "0" * 64)
+        rows, notices = backtest(market, drawn)
+        assert all(answer.trades.column_names == list(row) for row in rows)
+        assert all(answer.notices.column_names == list(row) for row in notices)
+        trades = answer.trades.to_pylist()
+        assert trades == sorted(trades, key=lambda row: row["entry_date"])
+        given = answer.notices.to_pylist()
+        assert given == sorted(given, key=_documented_order)
+
+
+def _documented_order(row: Row) -> tuple[date, date, int, str]:
+    return (
+        row["entry_date"] or row["date"],
+        row["exit_date"] or date.min,
+        list(NoticeKind).index(NoticeKind(row["kind"])),
+        row["leg"],
+    )
 
 
 @pytest.mark.parametrize("seed", range(100, 108))

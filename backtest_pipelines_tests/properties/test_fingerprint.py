@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from backtest_pipelines.panel.ingest import ingest
@@ -97,6 +98,7 @@ def test_every_part_of_the_question_changes_the_fingerprint(store: PanelStore, c
 SAME = [
     {"parameters": dict(reversed(list(BASE["parameters"].items())))},
     {"parameters": {"spot_adjustment_type": "1", "spot_adjustment": 1.5, "call_sell_position": Decimal("0.50")}},
+    {"parameters": {**BASE["parameters"], "spot_adjustment_type": np.int64(1), "spot_adjustment": np.float64(1.5)}},
     {"phases": list(reversed(BASE["phases"]))},
     {"phases": [(str(start), str(end)) for start, end in BASE["phases"]]},
     {"from_date": str(DATES["from_date"]), "to_date": str(DATES["to_date"])},

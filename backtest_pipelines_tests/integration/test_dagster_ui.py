@@ -1,0 +1,81 @@
+"""Dagster's UI in a real browser: a variant launched from the launchpad with changed parameters, and what it shows."""
+
+import json
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.expected_conditions import element_to_be_clickable, visibility_of_element_located
+from selenium.webdriver.support.wait import WebDriverWait
+
+from backtest_pipelines_tests.integration.dagster_servers import RUN_S, WEEKLY, Installation, installation
+
+__all__ = ["installation"]
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMEDRIVER = shutil.which("chromedriver")
+PAGE_S = 30.0
+PARAMETERS = {"spot_adjustment_type": 3, "spot_adjustment": 0.5, "call_sell_position": 1.0}
+
+
+@pytest.fixture
+def browser() -> Iterator[webdriver.Chrome]:
+    if not (CHROMIUM and CHROMEDRIVER):
+        pytest.skip("needs chromium and chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1600,1400"):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+        driver.service.stop()
+
+
+def test_a_variant_is_launched_with_changed_parameters_and_shows_its_answer(
+    installation: Installation, browser: webdriver.Chrome
+) -> None:
+    url = installation.servers.url
+    browser.get(f"{url}/locations/backtest_pipelines/jobs/{WEEKLY}_job/playground")
+    visible(browser, "//*[contains(@class, 'CodeMirror-code')]//*[contains(text(), 'spot_adjustment_type')]")
+    config = json.dumps({"ops": {WEEKLY: {"config": PARAMETERS}}})
+    browser.execute_script("document.querySelector('.CodeMirror').CodeMirror.setValue(arguments[0])", config)
+    partition = clickable(browser, "//input[@placeholder='Partition']")
+    partition.click()
+    partition.send_keys("NIFTY")
+    clickable(browser, "//*[normalize-space(text())='NIFTY']").click()
+    clickable(browser, "//button[contains(., 'Launch Run')]").click()
+    WebDriverWait(browser, PAGE_S).until(
+        lambda driver: "/runs/" in driver.current_url or len(driver.window_handles) > 1
+    )
+    browser.switch_to.window(browser.window_handles[-1])
+    WebDriverWait(browser, PAGE_S).until(lambda driver: "/runs/" in driver.current_url)
+    run = installation.dagster.wait(browser.current_url.rpartition("/runs/")[2][:36], RUN_S)
+    assert run.status == "SUCCESS", run.failures
+
+    browser.get(f"{url}/assets/{WEEKLY}?view=partitions&partition=NIFTY")
+    assert metadata(browser, "fingerprint") == run.metadata["fingerprint"]
+    assert metadata(browser, "trades") == str(run.metadata["trades"])
+    assert float(metadata(browser, "net_pnl_points")) == pytest.approx(run.metadata["net_pnl_points"])
+    question = json.loads(metadata(browser, "question"))
+    assert question["parameters"] == {"spot_adjustment_type": 3, "spot_adjustment": "0.5", "call_sell_position": "1"}
+    picture = visible(browser, "//tr[td[1][contains(., 'equity')]]//img")
+    assert browser.execute_script("return arguments[0].naturalWidth", picture) > 100
+
+
+def visible(browser: webdriver.Chrome, path: str) -> WebElement:
+    return WebDriverWait(browser, PAGE_S).until(visibility_of_element_located((By.XPATH, path)))
+
+
+def clickable(browser: webdriver.Chrome, path: str) -> WebElement:
+    return WebDriverWait(browser, PAGE_S).until(element_to_be_clickable((By.XPATH, path)))
+
+
+def metadata(browser: webdriver.Chrome, name: str) -> str:
+    """Return what the page's table of metadata shows for a name."""
+    return str(visible(browser, f"//tr[td[1][normalize-space(.)='{name}']]/td[2]").text)

@@ -12,6 +12,9 @@ from backtest_pipelines.panel.keys import BoolArray, Int32Array, Int64Array
 from backtest_pipelines.panel.view import MarketView
 from backtest_pipelines.strategies.question import Phase
 
+PLANS_KEPT = 256
+"""Most combinations of timing rule and phases of which one view keeps the windows."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Windows:
@@ -65,6 +68,8 @@ def windows(view: MarketView, sessions_before_expiry: int, phases: tuple[Phase, 
     found = view.plans.get(key)
     if not isinstance(found, Windows):
         found = _cut_to_phases(view, *_whole_windows(view, sessions_before_expiry), phases)
+        if len(view.plans) >= PLANS_KEPT:
+            view.plans.clear()
         view.plans[key] = found
     return found
 

@@ -118,8 +118,9 @@ def _decimal(name: str, value: object, limit: str) -> Decimal:
     # NumPy's scalars, as from a sweep over np.arange, are Integral or float too, but write themselves differently.
     if isinstance(value, bool) or not isinstance(value, Integral | float | str | Decimal):
         raise BadRequestError(name, value, limit)
+    text = repr(float(value)) if isinstance(value, float) else str(value).strip()
     try:
-        number = Decimal(repr(float(value)) if isinstance(value, float) else str(value).strip())
+        number = Decimal(text if "_" not in text else "")
     except InvalidOperation:
         raise BadRequestError(name, value, limit) from None
     if not number.is_finite() or abs(number.adjusted()) > 12:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -19,6 +20,7 @@ ExitAtExpiry: TypeAlias = Literal["close", "intrinsic"]
 EXITS_AT_EXPIRY: tuple[ExitAtExpiry, ...] = ("close", "intrinsic")
 DEFAULT_BROKERAGE_INR_PER_ORDER = Decimal(20)
 MAX_BROKERAGE_INR_PER_ORDER = Decimal(10_000)
+ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -146,14 +148,17 @@ def _date(field: str, value: date | str) -> date:
     if type(value) is date:
         return value
     try:
-        return date.fromisoformat(value if isinstance(value, str) and len(value) == 10 else "")
+        return date.fromisoformat(value if isinstance(value, str) and ISO_DATE.fullmatch(value) else "")
     except ValueError:
         raise BadRequestError(field, value, "allowed: an ISO date such as 2021-11-30") from None
 
 
 def _phases(given: Iterable[tuple[date | str, date | str]]) -> tuple[Phase, ...]:
     phases = []
-    for number, (start, end) in enumerate(given, start=1):
+    for number, pair in enumerate(given, start=1):
+        if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
+            raise BadRequestError(f"phases, row {number}", pair, "allowed: a start and an end date")
+        start, end = pair
         phase = Phase(_date(f"phases, row {number}, start", start), _date(f"phases, row {number}, end", end))
         if phase.start > phase.end:
             limit = f"allowed: not after its end, {phase.end.isoformat()}"

@@ -16,7 +16,6 @@ from backtest_pipelines.strategies.variants import ExpiryRule, Instrument, Leg, 
 
 HUNDRED_INR_PAISE = 10_000
 STRIKE_DIVISOR = 1_000_000 * HUNDRED_INR_PAISE
-NO_EXPIRY = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +41,10 @@ def leg_trades(
     notices.add_trades(NoticeKind.NO_FUTURE_EXPIRY, ~is_listed, trades, leg, day=entry)
     if leg.strike_parameter is None:
         strike = np.zeros(expiry.size, np.int64)
-        entry_row = view.rows(leg.instrument.value, entry, expiry, strike)
+        # One look-up for both days: half the calls on arrays that are short.
+        both_days, twice = np.concatenate([entry, leave]), np.concatenate([expiry, expiry])
+        rows = view.rows(leg.instrument.value, both_days, twice, np.zeros(twice.size, np.int64))
+        entry_row, exit_row = rows[: entry.size], rows[entry.size :]
         is_found = entry_row >= 0
         is_chosen, kind = is_listed, NoticeKind.CONTRACT_MISSING_AT_ENTRY
     else:
@@ -51,6 +53,7 @@ def leg_trades(
         entry_row = view.nearest_strikes(leg.instrument.value, entry, expiry, target, above=position_units >= 0)
         is_found = entry_row >= 0
         strike = np.where(is_found, view.strike_paise(entry_row), target)
+        exit_row = view.rows(leg.instrument.value, leave, expiry, strike)
         is_chosen, kind = is_found, NoticeKind.NO_TRADABLE_STRIKE
     missing = is_listed & ~is_found
     notices.add_trades(kind, missing, trades, leg, day=entry, expiry=expiry, strike_paise=strike)
@@ -59,7 +62,6 @@ def leg_trades(
         if question.exit_at_expiry == "intrinsic" and leg.instrument is not Instrument.FUTURE
         else np.zeros(expiry.size, bool)
     )
-    exit_row = view.rows(leg.instrument.value, leave, expiry, strike)
     has_exit = (exit_row >= 0) | is_intrinsic
     # A future that is absent on both days is missing on both; an option without a strike has no contract to miss.
     missing, kind = is_chosen & ~has_exit, NoticeKind.CONTRACT_MISSING_AT_EXIT
@@ -84,21 +86,22 @@ def strike_targets(spot_paise: Int64Array, position_units: int) -> Int64Array:
     position_units : int
         Ten-thousandths of a percent. Exact halves go to the even hundred; all terms are whole numbers.
     """
-    scaled = spot_paise * (1_000_000 + position_units)
-    hundreds, rest = np.divmod(scaled, STRIKE_DIVISOR)
-    twice = 2 * rest
-    rounds_up = (twice > STRIKE_DIVISOR) | ((twice == STRIKE_DIVISOR) & (hundreds % 2 == 1))
-    return np.asarray((hundreds + rounds_up) * HUNDRED_INR_PAISE)
+    twice = spot_paise * (2 * (1_000_000 + position_units))
+    hundreds, rest = np.divmod(twice + STRIKE_DIVISOR, 2 * STRIKE_DIVISOR)
+    # Halves were rounded up: those that ended on an odd hundred go back to the even one below.
+    hundreds -= (rest == 0) & (hundreds & 1 == 1)
+    return np.asarray(hundreds * HUNDRED_INR_PAISE)
 
 
 def _expiries(view: MarketView, leg: Leg, trades: Candidates) -> tuple[Int32Array, BoolArray]:
     if leg.expiry is ExpiryRule.CURRENT:
         return trades.expiry, np.ones(trades.expiry.size, bool)
     months = view.monthly_expiries
-    number = np.searchsorted(months, trades.expiry)
+    if months.size == 0:
+        return trades.expiry, np.zeros(trades.expiry.size, bool)
+    number = months.searchsorted(trades.expiry)
     if trades.takes_second_month.any():
-        second = np.searchsorted(months, trades.entry_date, side="right") + 1
+        second = months.searchsorted(trades.entry_date, "right") + 1
         number = np.where(trades.takes_second_month, second, number)
     is_listed = number < months.size
-    padded = np.append(months, np.int32(NO_EXPIRY))
-    return padded[np.minimum(number, months.size)], is_listed
+    return months[np.minimum(number, months.size - 1)], is_listed

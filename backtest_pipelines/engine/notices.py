@@ -166,7 +166,7 @@ class Notices:
         strike_paise : int64[n], optional
             Not given on for a future.
         """
-        rows = np.flatnonzero(concerned)
+        rows = concerned.nonzero()[0]
         if rows.size == 0:
             return
         is_future = leg.instrument is Instrument.FUTURE

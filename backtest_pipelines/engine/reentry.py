@@ -39,9 +39,8 @@ def entries_and_exits(
     windows, entries = [window], [start]
     for step in range(1, int((end - start).max())):
         position = start + step
-        is_inside = position < end
-        close = close_paise[np.where(is_inside, position, end)]
-        hit = np.flatnonzero(is_inside & _triggers(base, close, adjustment, threshold_units))
+        close = close_paise[np.minimum(position, end)]
+        hit = ((position < end) & _triggers(base, close, adjustment, threshold_units)).nonzero()[0]
         base[hit] = close[hit]
         windows.append(hit)
         entries.append(position[hit])
@@ -57,5 +56,8 @@ def entries_and_exits(
 def _triggers(base: Int64Array, close: Int64Array, adjustment: int, threshold_units: int) -> BoolArray:
     move = (close - base) * PERCENT_UNITS
     threshold = base * threshold_units
-    size = {ON_RISE: move, ON_FALL: -move, ON_RISE_OR_FALL: np.abs(move)}[adjustment]
-    return np.asarray(size >= threshold)
+    if adjustment == ON_FALL:
+        move = -move
+    elif adjustment == ON_RISE_OR_FALL:
+        move = np.abs(move)
+    return np.asarray(move >= threshold)

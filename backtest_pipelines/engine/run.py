@@ -122,7 +122,7 @@ def _trades(view: MarketView, question: Question, candidates: Candidates, notice
         entry_spot_paise=candidates.entry_spot_paise,
         exit_spot_paise=candidates.exit_spot_paise,
         legs=tuple(legs),
-        net_pnl_paise=np.sum([leg.pnl_paise for leg in legs], axis=0),
+        net_pnl_paise=np.add.reduce([leg.pnl_paise for leg in legs]),
         entry_turnover_paise=view.quotes.turnover_paise[option.entry_row],
         exit_turnover_paise=np.where(option.exit_row >= 0, exit_turnover, UNKNOWN_PAISE),
         lot_size=lot_size,

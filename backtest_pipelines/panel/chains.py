@@ -35,8 +35,8 @@ class ChainTable:
         Session, type and expiry (a contract's key without its strike), ascending.
     lowest : int32[c]
         Lowest strike on the hundred, in hundreds of INR.
-    step_end : int32[c]
-        The steps of chain i end before step_end[i]; they begin where those of chain i - 1 end.
+    first_step, last_step : int32[c]
+        The steps of the chain's ladder, both included.
     row : int32[s]
         Row of the quote table at each step; -1 where the strike is not listed.
     traded_above, traded_below : int32[s]
@@ -46,7 +46,8 @@ class ChainTable:
 
     key: Int64Array
     lowest: Int32Array
-    step_end: Int32Array
+    first_step: Int32Array
+    last_step: Int32Array
     row: Int32Array
     traded_above: Int32Array
     traded_below: Int32Array
@@ -83,16 +84,17 @@ class ChainTable:
         """Return the step of each strike, the nearest one where it lies outside, and whether it lies inside, below."""
         if self.key.size == 0:
             return chain, np.zeros(chain.shape, bool), np.zeros(chain.shape, bool)
-        end = self.step_end[chain]
-        start = np.where(chain > 0, self.step_end[chain - 1], 0)
-        wanted = start + (hundreds - self.lowest[chain])
-        step = np.minimum(np.maximum(wanted, start), end - 1)
-        return step, step == wanted, wanted < start
+        first = self.first_step[chain]
+        wanted = hundreds - self.lowest[chain] + first
+        step = np.minimum(np.maximum(wanted, first), self.last_step[chain])
+        return step, step == wanted, wanted < first
 
     def _at(self, rows: Int32Array, step: Int64Array, is_known: BoolArray) -> Int64Array:
         if rows.size == 0:
             return np.full(step.shape, NO_ROW, np.int64)
-        return np.where(is_known, rows[step], np.int64(NO_ROW))
+        found = rows[step].astype(np.int64)
+        found[~is_known] = NO_ROW
+        return found
 
 
 def chain_table(key: Int64Array, contracts: Int32Array) -> ChainTable:
@@ -112,16 +114,18 @@ def chain_table(key: Int64Array, contracts: Int32Array) -> ChainTable:
     hundreds = strikes_of(key[listed]) // HUNDRED_INR_PAISE
     lowest = hundreds[starts]
     length = hundreds[ends] - lowest + 1
-    step_end = np.cumsum(length)
+    last_step = np.cumsum(length) - 1
+    first_step = last_step - length + 1
     chain = np.repeat(np.arange(starts.size), ends - starts + 1)
-    step = (step_end - length)[chain] + hundreds - lowest[chain]
-    row = np.full(int(step_end[-1]) if starts.size else 0, NO_ROW, np.int32)
+    step = first_step[chain] + hundreds - lowest[chain]
+    row = np.full(int(length.sum()), NO_ROW, np.int32)
     row[step] = listed
-    above, below = _nearest_traded(row, (contracts > 0) & is_step, step_end - length, step_end)
+    above, below = _nearest_traded(row, (contracts > 0) & is_step, first_step, last_step)
     return ChainTable(
         chain_key[starts],
         lowest.astype(np.int32),
-        step_end.astype(np.int32),
+        first_step.astype(np.int32),
+        last_step.astype(np.int32),
         row,
         _row_at(row, above),
         _row_at(row, below),
@@ -129,17 +133,17 @@ def chain_table(key: Int64Array, contracts: Int32Array) -> ChainTable:
 
 
 def _nearest_traded(
-    row: Int32Array, is_traded: BoolArray, start: Int64Array, end: Int64Array
+    row: Int32Array, is_traded: BoolArray, first: Int64Array, last: Int64Array
 ) -> tuple[Int64Array, Int64Array]:
     """Return, for each step, the next and the last traded step of its chain, -1 where there is none."""
     if row.size == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     traded = (row != NO_ROW) & is_traded[row]
     steps = np.arange(row.size)
-    chain = np.repeat(np.arange(start.size), end - start)
+    chain = np.repeat(np.arange(first.size), last - first + 1)
     above = np.minimum.accumulate(np.where(traded, steps, row.size)[::-1])[::-1]
     below = np.maximum.accumulate(np.where(traded, steps, NO_ROW))
-    return np.where(above < end[chain], above, NO_ROW), np.where(below >= start[chain], below, NO_ROW)
+    return np.where(above <= last[chain], above, NO_ROW), np.where(below >= first[chain], below, NO_ROW)
 
 
 def _row_at(row: Int32Array, step: Int64Array) -> Int32Array:

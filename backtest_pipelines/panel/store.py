@@ -219,6 +219,8 @@ class PanelStore:
         ------
         UnavailableError
             If another ingest holds it for two minutes, or the folder cannot be written.
+        BadDataError
+            If a file that the manifest names turns out to be gone meanwhile.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -228,6 +230,11 @@ class PanelStore:
         try:
             _lock(descriptor, self.folder)
             yield self.manifest()
+        except FileNotFoundError as error:
+            # Nobody else removes files while the lock is held.
+            raise BadDataError(
+                str(self.folder), f"a file that the manifest names is gone: {error}; ingest again into a new home"
+            ) from error
         finally:
             os.close(descriptor)
 

@@ -23,7 +23,7 @@ LAYOUT = 1
 MISSING_PAISE = -1
 
 TABLE_NAMES = ("quotes", "futures", "chains", "ladders", "sessions")
-CHAIN_COLUMNS = ("key", "lowest", "step_end")
+CHAIN_COLUMNS = ("key", "lowest", "first_step", "last_step")
 LADDER_COLUMNS = ("row", "traded_above", "traded_below")
 
 QUOTE_COLUMNS: dict[str, type[np.generic]] = {
@@ -88,7 +88,9 @@ class FutureTable:
             return np.full(key.shape, NO_ROW, np.int64)
         position = self.key.searchsorted(key)
         np.minimum(position, self.key.size - 1, out=position)
-        return np.where(self.key[position] == key, self.row[position], np.int64(NO_ROW))
+        found = self.row[position].astype(np.int64)
+        found[self.key[position] != key] = NO_ROW
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -267,5 +269,8 @@ def _write(path: Path, columns: dict[str, pa.Array]) -> None:
 
 
 def _read(path: Path) -> pa.RecordBatch:
-    with pa.memory_map(str(path)) as source:
-        return pa.ipc.open_file(source).get_batch(0)
+    try:
+        with pa.memory_map(str(path)) as source:
+            return pa.ipc.open_file(source).get_batch(0)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path.name}: {error}") from error

@@ -19,7 +19,6 @@ from backtest_pipelines.panel.calendar import Calendar, CalendarExpiry
 from backtest_pipelines.panel.chains import ChainTable
 from backtest_pipelines.panel.keys import (
     FUTURE,
-    BoolArray,
     Int32Array,
     Int64Array,
     contract_keys,
@@ -102,7 +101,7 @@ class MarketView:
             On the hundred INR for options, 0 for futures.
         """
         found = self._exact_rows(instrument, session, self._listed(expiry, session), strike_paise)
-        for again, other in self._scheduled_again(found < 0, expiry):
+        for again, other in self._scheduled_again(found, expiry):
             found[again] = self._exact_rows(instrument, session[again], other, strike_paise[again])
         return found
 
@@ -124,7 +123,7 @@ class MarketView:
         """
         key = contract_keys(session, instrument, self._listed(expiry, session), target_paise)
         found = self.chains.nearest_traded(key, above=above)
-        for again, other in self._scheduled_again(found < 0, expiry):
+        for again, other in self._scheduled_again(found, expiry):
             key = contract_keys(session[again], instrument, other, target_paise[again])
             found[again] = self.chains.nearest_traded(key, above=above)
         return found
@@ -137,10 +136,10 @@ class MarketView:
                 expiry = np.where(is_moved & (session < move.session), np.int32(move.old), expiry)
         return expiry
 
-    def _scheduled_again(self, is_missing: BoolArray, expiry: Int32Array) -> list[tuple[Int64Array, Int32Array]]:
-        if not self.scheduled or not is_missing.any():
+    def _scheduled_again(self, found: Int64Array, expiry: Int32Array) -> list[tuple[Int64Array, Int32Array]]:
+        if not self.scheduled:
             return []
-        again = np.flatnonzero(is_missing & np.isin(expiry, list(self.scheduled)))
+        again = np.flatnonzero((found < 0) & np.isin(expiry, list(self.scheduled)))
         other = np.array([self.scheduled[int(day)] for day in expiry[again]], np.int32)
         return [(again, other)] if again.size else []
 

@@ -7,11 +7,15 @@ from decimal import Decimal
 from itertools import product
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from backtest_pipelines.definitions import defs
+from backtest_pipelines.defs.daily_files import SESSIONS
 from backtest_pipelines.panel.store import PanelStore
 from backtest_pipelines_tests.cli.conftest import process
-from backtest_pipelines_tests.comparison import asked, engine_rows, reference_rows
+from backtest_pipelines_tests.comparison import asked, engine_rows, notice_rows, plain_rows, reference_rows
+from backtest_pipelines_tests.defs.runs import WEEKLY, run_variant
 from backtest_pipelines_tests.reference.market import Market, read_folder
 from backtest_pipelines_tests.reference.question import Question
 
@@ -82,3 +86,34 @@ def test_dates_phases_exits_and_costs_on_real_files(store: PanelStore, market: M
         found = engine_rows(store, asked(question))
         assert found == reference_rows(nifty, question), question
         assert found[0]
+
+
+def test_the_daily_files_asset_ingests_the_same_and_a_variant_gives_the_trades_of_the_reference(
+    files: Path, store: PanelStore, market: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKTEST_HOME", str(tmp_path))
+    monkeypatch.setenv("BACKTEST_INBOX", str(files))
+    sessions = sorted({quote.session.isoformat() for quote in market.quotes})
+    location = defs()
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(SESSIONS, sessions)
+        ingested = location.resolve_job_def("daily_files_job").execute_in_process(
+            instance=instance,
+            tags={
+                "dagster/asset_partition_range_start": sessions[0],
+                "dagster/asset_partition_range_end": sessions[-1],
+            },
+        )
+        assert ingested.success
+        config = {"spot_adjustment_type": 3, "spot_adjustment": 0.8, "from_date": "2025-02-01", "use_cache": False}
+        result = run_variant(location, instance, config)
+        assert result.success
+        answer = result.output_for_node(WEEKLY).answer
+    panels = PanelStore(tmp_path / "panel")
+    assert {name: panels.symbol(name).digest for name in SYMBOLS} == {
+        name: store.symbol(name).digest for name in SYMBOLS
+    }
+    question = Question(spot_adjustment_type=3, spot_adjustment=Decimal("0.8"), from_date=FEBRUARY[0])
+    nifty = Market([quote for quote in market.quotes if quote.symbol == "NIFTY"], market.index_closes)
+    assert (plain_rows(answer.trades), notice_rows(answer.notices)) == reference_rows(nifty, question)
+    assert answer.row_count > 0

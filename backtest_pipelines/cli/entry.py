@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from backtest_pipelines import __version__
 from backtest_pipelines.cli import ingest, run, sample, strategies
 from backtest_pipelines.cli.screen import Screen
 from backtest_pipelines.errors import BacktestError, BadRequestError, BugError
@@ -30,9 +31,7 @@ class _Version(argparse.Action):
     """Prints the version; finding it is slow, so that only this option pays for it."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version  # noqa: PLC0415
-
-        print(f"{PROGRAM} {version(PROGRAM)}")  # noqa: T201 - this is the command's output
+        print(f"{PROGRAM} {__version__}")  # noqa: T201 - this is the command's output
         parser.exit()
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from backtest_pipelines.errors import BadDataError
 from backtest_pipelines.market.symbols import SYMBOLS
@@ -55,13 +56,14 @@ class Calendar:
         }
 
     @staticmethod
-    def from_json(content: Mapping[str, object]) -> Calendar:
+    def from_json(content: Any) -> Calendar:  # noqa: ANN401 - whatever JSON holds
         """Return the calendar that `to_json` described."""
-        expiries = content["expiries"]
-        assert isinstance(expiries, dict)  # noqa: S101 - our own file, named by its digest
         return Calendar(
-            tuple(content["sessions"]),  # type: ignore[arg-type]
-            {symbol: tuple(CalendarExpiry(*entry) for entry in entries) for symbol, entries in expiries.items()},
+            tuple(content["sessions"]),
+            {
+                symbol: tuple(CalendarExpiry(*entry) for entry in entries)
+                for symbol, entries in content["expiries"].items()
+            },
         )
 
 

@@ -21,9 +21,10 @@ from backtest_pipelines.market.units import date_of
 from backtest_pipelines.panel.calendar import Calendar, read_calendar
 from backtest_pipelines.panel.formats import read_exchange_file
 from backtest_pipelines.panel.keys import EXPIRY_MASK, MAX_STRIKE_PAISE
+from backtest_pipelines.panel.manifest import Manifest, Source
 from backtest_pipelines.panel.quotes import Bhavcopy, IndexCloses, Quotes
 from backtest_pipelines.panel.rebuild import BhavcopyUpdate, SessionUpdate, quote_table, rebuild
-from backtest_pipelines.panel.store import Manifest, PanelStore, Source
+from backtest_pipelines.panel.store import PanelStore
 from backtest_pipelines.panel.symbol_tables import MISSING_PAISE, SymbolTables
 
 Kind: TypeAlias = Literal["bhavcopy", "index_closes"]

@@ -12,9 +12,6 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import date
-from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -22,99 +19,13 @@ from typing import Any
 
 from backtest_pipelines.atomic import write_atomic
 from backtest_pipelines.errors import BadDataError, MissingDataError, UnavailableError
-from backtest_pipelines.market.units import date_of
 from backtest_pipelines.panel.calendar import Calendar
+from backtest_pipelines.panel.manifest import MANIFEST_NAME, Manifest, Source, canonical_json
+from backtest_pipelines.panel.symbol_panel import SymbolPanel
 from backtest_pipelines.panel.symbol_tables import SymbolTables, read_tables, write_tables
-from backtest_pipelines.panel.view import MarketView, market_view
 
-FORMAT = 1
-MANIFEST_NAME = "manifest.json"
 LOCK_NAME = "ingest.lock"
 LOCK_TIMEOUT_S = 120.0
-VIEWS_KEPT = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The file that a session came from: its name, the SHA-256 of its bytes and of what was read out of it."""
-
-    name: str
-    file_sha256: str
-    content_sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """The names of the files that count: by symbol and table, of the calendar and of the list of sources."""
-
-    symbols: Mapping[str, dict[str, str]] = field(default_factory=dict)
-    calendar: str | None = None
-    sources: str | None = None
-
-    def names(self) -> set[str]:
-        """Return every file named."""
-        files = {name for tables in self.symbols.values() for name in tables.values()}
-        return files | {name for name in (self.calendar, self.sources) if name}
-
-
-class SymbolPanel:
-    """One symbol of one state of the store. Views of it are kept, so that equal questions of dates share them."""
-
-    def __init__(self, symbol: str, tables: SymbolTables, calendar: Calendar) -> None:
-        self.symbol = symbol
-        self.tables = tables
-        self.calendar = calendar
-        self._lock = Lock()
-        self._views: dict[tuple[date | None, date | None], MarketView] = {}
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of all sessions, in hex."""
-        return self.tables.digest()
-
-    @property
-    def session_count(self) -> int:
-        """Number of sessions with a bhavcopy."""
-        return int(self.tables.sessions.has_bhavcopy.sum())
-
-    @property
-    def row_count(self) -> int:
-        """Number of quotes."""
-        return len(self.tables.quotes.key)
-
-    @property
-    def first_session(self) -> date:
-        """First session with a bhavcopy."""
-        return self._session(0)
-
-    @property
-    def last_session(self) -> date:
-        """Last session with a bhavcopy."""
-        return self._session(-1)
-
-    def _session(self, position: int) -> date:
-        days = self.tables.sessions.session[self.tables.sessions.has_bhavcopy]
-        if days.size == 0:
-            raise MissingDataError(f"{self.symbol}: index closes but no bhavcopy is in the panel; ingest bhavcopies")
-        return date_of(days[position])
-
-    def view(self, from_date: date | None, to_date: date | None) -> MarketView:
-        """Return the market cut to the dates, both included.
-
-        Raises
-        ------
-        MissingDataError
-            If no session lies within them.
-        """
-        dates = (from_date, to_date)
-        found = self._views.get(dates)
-        if found is None:
-            found = market_view(self.symbol, self.tables, self.calendar, from_date, to_date)
-            with self._lock:
-                while len(self._views) >= VIEWS_KEPT:
-                    del self._views[next(iter(self._views))]
-                self._views[dates] = found
-        return found
 
 
 class PanelStore:
@@ -150,7 +61,7 @@ class PanelStore:
                 found = self._panels.get(symbol)
                 if found is not None:
                     return found
-            manifest = _parsed(text)
+            manifest = Manifest.from_bytes(text)
             if symbol not in manifest.symbols:
                 raise MissingDataError(
                     f"symbol {symbol}: nothing was ingested into {self.folder}; "
@@ -172,7 +83,7 @@ class PanelStore:
 
     def manifest(self) -> Manifest:
         """Return the present manifest; an empty one where nothing was ingested."""
-        return _parsed(self._read_manifest())
+        return Manifest.from_bytes(self._read_manifest())
 
     def tables(self, manifest: Manifest, symbol: str) -> SymbolTables:
         """Map a symbol's tables.
@@ -268,7 +179,7 @@ class PanelStore:
             self._write_json("calendar", calendar.to_json()) if calendar != Calendar() else None,
             self._write_json("sources", rows),
         )
-        text = _dump({"format": FORMAT, "symbols": symbols, "calendar": manifest.calendar, "sources": manifest.sources})
+        text = manifest.to_bytes()
         write_atomic(self.folder / MANIFEST_NAME, lambda file: file.write(text))
         # The state before this one keeps its files: a reader may be opening them.
         self.remove_unnamed(before.names() | manifest.names())
@@ -281,7 +192,7 @@ class PanelStore:
                 path.unlink(missing_ok=True)
 
     def _write_json(self, kind: str, content: object) -> str:
-        text = _dump(content)
+        text = canonical_json(content)
         name = f"{kind}-{_content_name(text)}.json"
         if not (self.folder / name).exists():
             write_atomic(self.folder / name, lambda file: file.write(text))
@@ -302,27 +213,8 @@ class PanelStore:
             raise UnavailableError(f"{self.folder}: cannot be read: {error}") from error
 
 
-def _dump(content: object) -> bytes:
-    return json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
-
-
 def _content_name(text: bytes) -> str:
     return sha256(text).hexdigest()[:32]
-
-
-def _parsed(text: bytes) -> Manifest:
-    if not text:
-        return Manifest()
-    try:
-        content = json.loads(text)
-        if content["format"] != FORMAT:
-            raise BadDataError(
-                MANIFEST_NAME,
-                f"format: got {content['format']}; this version reads {FORMAT}; ingest into a new home",
-            )
-        return Manifest(content["symbols"], content["calendar"], content["sources"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadDataError(MANIFEST_NAME, f"is damaged: {error}; ingest again into a new home") from error
 
 
 def _lock(descriptor: int, folder: Path) -> None:

@@ -16,7 +16,8 @@ import pytest
 
 from backtest_pipelines.errors import MissingDataError
 from backtest_pipelines.panel.ingest import IngestReport, exchange_files, ingest
-from backtest_pipelines.panel.store import LOCK_NAME, MANIFEST_NAME, PanelStore
+from backtest_pipelines.panel.manifest import MANIFEST_NAME
+from backtest_pipelines.panel.store import LOCK_NAME, PanelStore
 from backtest_pipelines_tests.reference.chain import SEP_30, Chain, sep
 from backtest_pipelines_tests.reference.exchange_files import (
     names,

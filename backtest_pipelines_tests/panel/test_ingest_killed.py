@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from backtest_pipelines.panel.ingest import ingest
-from backtest_pipelines.panel.store import LOCK_NAME, MANIFEST_NAME, PanelStore
+from backtest_pipelines.panel.manifest import MANIFEST_NAME
+from backtest_pipelines.panel.store import LOCK_NAME, PanelStore
 from backtest_pipelines.panel.symbol_tables import QUOTE_COLUMNS
 from backtest_pipelines_tests.reference.chain import Chain, sep
 from backtest_pipelines_tests.reference.exchange_files import write_index_closes, write_legacy

@@ -11,7 +11,9 @@ import pytest
 from backtest_pipelines.errors import BadDataError, MissingDataError, UnavailableError
 from backtest_pipelines.panel import store as panel_store
 from backtest_pipelines.panel.ingest import ingest
-from backtest_pipelines.panel.store import MANIFEST_NAME, VIEWS_KEPT, PanelStore
+from backtest_pipelines.panel.manifest import MANIFEST_NAME
+from backtest_pipelines.panel.store import PanelStore
+from backtest_pipelines.panel.symbol_panel import VIEWS_KEPT
 from backtest_pipelines_tests.comparison import ingested
 from backtest_pipelines_tests.reference.chain import Chain, sep
 from backtest_pipelines_tests.reference.exchange_files import write_index_closes, write_legacy

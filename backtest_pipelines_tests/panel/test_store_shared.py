@@ -10,7 +10,9 @@ import pytest
 
 from backtest_pipelines.errors import BadDataError
 from backtest_pipelines.panel.ingest import ingest
-from backtest_pipelines.panel.store import VIEWS_KEPT, Manifest, PanelStore
+from backtest_pipelines.panel.manifest import Manifest
+from backtest_pipelines.panel.store import PanelStore
+from backtest_pipelines.panel.symbol_panel import VIEWS_KEPT
 from backtest_pipelines_tests.reference.chain import Chain, sep
 from backtest_pipelines_tests.reference.exchange_files import write_legacy
 

@@ -15,10 +15,17 @@ from backtest_pipelines_tests.reference.sheet import sheet_market, sheet_trades
 TRADES_OF_THE_SHEET = 129
 
 
-@pytest.mark.parametrize("file_format", ["legacy", "udiff"])
-def test_every_trade_of_the_sheet_is_found_exactly(real_data: Path, tmp_path: Path, file_format: str) -> None:
+@pytest.mark.parametrize(
+    ("file_format", "calendars"),
+    [("legacy", ()), ("udiff", ()), ("legacy", ("NIFTY_expiries.csv", "trading_days.csv"))],
+    ids=["legacy", "udiff", "legacy with calendars"],
+)
+def test_every_trade_of_the_sheet_is_found_exactly(
+    real_data: Path, tmp_path: Path, file_format: str, calendars: tuple[str, ...]
+) -> None:
     _write(tmp_path / "files", sheet_market(real_data), file_format)
-    ingested = process("ingest", tmp_path / "files", "--home", tmp_path / "home")
+    options = [part for name in calendars for part in ("--calendar", real_data / "calendar" / name)]
+    ingested = process("ingest", tmp_path / "files", "--home", tmp_path / "home", *options)
     assert ingested.code == 0, ingested.err
     phases = real_data / "tradesheet" / "phases.csv"
     done = process(

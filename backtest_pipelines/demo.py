@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +26,7 @@ from backtest_pipelines.market.symbols import SYMBOLS
 from backtest_pipelines.panel.ingest import IngestReport, exchange_files, ingest
 from backtest_pipelines.panel.store import PanelStore
 from backtest_pipelines.service.graphql import Dagster
+from backtest_pipelines.service.processes import stop_on_signals
 from backtest_pipelines.service.servers import servers
 from backtest_pipelines.strategies import catalogue
 
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="folder of the exchange's files; absent: the sample market")
     given = parser.parse_args(arguments)
     console = Console() if sys.stdout.isatty() else Console(width=110)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stop_on_signals()
     try:
         demo(given.home, given.data, console)
     except KeyboardInterrupt:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from backtest_pipelines.errors import BacktestError
+from backtest_pipelines.service.processes import stop_on_signals
 from backtest_pipelines.service.servers import servers
 
 
@@ -22,7 +22,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=3000, help="port of the UI on this machine; default 3000")
     given = parser.parse_args()
     console = Console(stderr=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stop_on_signals()
     try:
         with servers(given.home, inbox=given.data, port=given.port) as running:
             running.start_daemon()

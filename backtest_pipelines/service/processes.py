@@ -20,6 +20,16 @@ STOP_S = 10.0
 POLL_S = 0.05
 
 
+def stop_on_signals() -> None:
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt in the main thread.
+
+    A shell starts what it puts in the background with SIGINT ignored, and children inherit that; a handler of our own
+    is not inherited: a child begins with the default.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
 @dataclass
 class Processes:
     """The children of this process, stopped in the reverse order of their start.

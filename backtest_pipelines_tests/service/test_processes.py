@@ -1,6 +1,7 @@
 """Children that end when they should, and those that would rather not."""
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -85,3 +86,19 @@ def test_all_are_asked_to_end_at_once(tmp_path: Path) -> None:
         children.wait_until("child2", lambda: all(log.read_text() for log in logs), 10)
         start = time.monotonic()
     assert time.monotonic() - start < 1.6
+
+
+def test_started_in_the_background_of_a_shell_it_still_ends_on_sigint(tmp_path: Path) -> None:
+    inner = "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    code = (
+        "import subprocess, sys\n"
+        "from backtest_pipelines.service.processes import stop_on_signals\n"
+        "stop_on_signals()\n"
+        f"{inner}\n"
+        f"print(subprocess.run([sys.executable, '-c', {inner!r}], capture_output=True, text=True).stdout)\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    shell = f"'{sys.executable}' '{script}' & wait"
+    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["True", "True"]

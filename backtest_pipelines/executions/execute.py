@@ -180,7 +180,8 @@ def _computed(
         workspace.answers.keep(identity, question.variant.name, question.symbol, value)
         return value
 
-    return workspace.computing.run(identity, work)
+    # Who wants it computed afresh shares nothing with a flight that may find it kept.
+    return workspace.computing.run(f"{identity}:{request.use_cache}", work)
 
 
 def _record_failure(

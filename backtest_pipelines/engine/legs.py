@@ -8,14 +8,14 @@ import numpy as np
 
 from backtest_pipelines.engine.notices import NoticeKind, Notices
 from backtest_pipelines.engine.trades import LegTrades
+from backtest_pipelines.panel.chains import HUNDRED_INR_PAISE
 from backtest_pipelines.panel.keys import BoolArray, Int32Array, Int64Array
 from backtest_pipelines.panel.view import MarketView
-from backtest_pipelines.strategies.parameters import percent_units
+from backtest_pipelines.strategies.parameters import WHOLE_UNITS, percent_units
 from backtest_pipelines.strategies.question import Question
 from backtest_pipelines.strategies.variants import ExpiryRule, Instrument, Leg, Side
 
-HUNDRED_INR_PAISE = 10_000
-STRIKE_DIVISOR = 1_000_000 * HUNDRED_INR_PAISE
+STRIKE_DIVISOR = WHOLE_UNITS * HUNDRED_INR_PAISE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +86,7 @@ def strike_targets(spot_paise: Int64Array, position_units: int) -> Int64Array:
     position_units : int
         Ten-thousandths of a percent. Exact halves go to the even hundred; all terms are whole numbers.
     """
-    twice = spot_paise * (2 * (1_000_000 + position_units))
+    twice = spot_paise * (2 * (WHOLE_UNITS + position_units))
     hundreds, rest = np.divmod(twice + STRIKE_DIVISOR, 2 * STRIKE_DIVISOR)
     # Halves were rounded up: those that ended on an odd hundred go back to the even one below.
     hundreds -= (rest == 0) & (hundreds & 1 == 1)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from backtest_pipelines.panel.keys import BoolArray, Int64Array
+from backtest_pipelines.strategies.parameters import WHOLE_UNITS
 
 NO_ADJUSTMENT, ON_RISE, ON_FALL, ON_RISE_OR_FALL = 0, 1, 2, 3
-
-PERCENT_UNITS = 1_000_000
-"""A whole, in ten-thousandths of a percent."""
 
 
 def entries_and_exits(
@@ -54,7 +52,7 @@ def entries_and_exits(
 
 
 def _triggers(base: Int64Array, close: Int64Array, adjustment: int, threshold_units: int) -> BoolArray:
-    move = (close - base) * PERCENT_UNITS
+    move = (close - base) * WHOLE_UNITS
     threshold = base * threshold_units
     if adjustment == ON_FALL:
         move = -move

@@ -86,16 +86,6 @@ class IngestReport:
         return self.with_status("added")
 
     @property
-    def replaced(self) -> tuple[FileOutcome, ...]:
-        """Files that replaced what was there of their session."""
-        return self.with_status("replaced")
-
-    @property
-    def unchanged(self) -> tuple[FileOutcome, ...]:
-        """Files whose content was there."""
-        return self.with_status("unchanged")
-
-    @property
     def bad(self) -> tuple[FileOutcome, ...]:
         """Files that were refused."""
         return self.with_status("bad")

@@ -18,6 +18,10 @@ PERCENT_PLACES = 4
 """Most decimal places of a percentage, so that comparisons are made in whole ten-thousandths of a percent."""
 
 
+WHOLE_UNITS = 100 * 10**PERCENT_PLACES
+"""A whole, in the units of `percent_units`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """A parameter that takes one of a few whole numbers.

@@ -5,7 +5,6 @@ The engine reads these descriptions; one more variant of the same kind is one mo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -87,8 +86,3 @@ class Variant:
     def parameter(self, name: str) -> Parameter | None:
         """Return the parameter of this name, or None."""
         return next((parameter for parameter in self.parameters if parameter.name == name), None)
-
-    @property
-    def defaults(self) -> Mapping[str, object]:
-        """Default of every parameter, by name."""
-        return {parameter.name: parameter.default for parameter in self.parameters}

@@ -20,8 +20,8 @@ help:  ## list the targets
 demo: $(INSTALLED)  ## run the three variants as Dagster runs on an invented market; DATA=FOLDER takes your own files
 	$(BIN)/python -m backtest_pipelines.demo --home "$(HOME_FOLDER)" $(if $(DATA),--data "$(DATA)")
 
-dev: $(INSTALLED)  ## start Redis and the Dagster UI on the home folder; Ctrl-C stops them
-	$(BIN)/python -m backtest_pipelines.service.dev --home "$(HOME_FOLDER)" $(if $(DATA),--data "$(DATA)")
+dev: $(INSTALLED)  ## start the whole service with Dagster's UI on the home folder; Ctrl-C stops it
+	$(BIN)/backtest-pipelines up --home "$(HOME_FOLDER)" $(if $(DATA),--inbox "$(DATA)")
 
 test: $(INSTALLED)  ## run all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)

@@ -1,17 +1,20 @@
 """`make demo`: a sample market, or the user's files, through real servers to answers, computed and then found.
 
-It starts Redis and Dagster on the home folder and stops them at its end. The sample's prices are invented.
+It starts everything on the home folder and stops it at its end. The sample's prices are invented.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -21,13 +24,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from backtest_pipelines.errors import BacktestError, BadRequestError, MissingDataError, UnavailableError
+from backtest_pipelines.executions.settings import settings_from
 from backtest_pipelines.market.sample import write_sample_market
 from backtest_pipelines.market.symbols import SYMBOLS
 from backtest_pipelines.panel.ingest import IngestReport, exchange_files, ingest
 from backtest_pipelines.panel.store import PanelStore
 from backtest_pipelines.service.graphql import Dagster
-from backtest_pipelines.service.processes import stop_on_signals
-from backtest_pipelines.service.servers import servers
+from backtest_pipelines.service.supervisor.installation import Installation, installation
 from backtest_pipelines.strategies import catalogue
 
 RUN_S = 120.0
@@ -48,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="folder of the exchange's files; absent: the sample market")
     given = parser.parse_args(arguments)
     console = Console() if sys.stdout.isatty() else Console(width=110)
-    stop_on_signals()
+    _stop_on_signals()
     try:
         demo(given.home, given.data, console)
     except KeyboardInterrupt:
@@ -76,15 +79,14 @@ def demo(home: Path, data: Path | None, console: Console) -> None:
     with Progress(*columns, console=console) as progress, ThreadPoolExecutor(1) as pool:
         ingesting = pool.submit(_ingest, home, sample, data, progress, stop)
         try:
-            starting = progress.add_task("Redis, code server, web server, daemon", total=1)
-            with servers(home, log_folder=home / "logs") as running:
-                running.start_daemon()
-                progress.update(starting, completed=1)
+            settings = settings_from(os.environ, home=home)
+            with installation(settings, os.environ, on_event=partial(console.print, markup=False)) as running:
+                _wait_until_ready(running, progress)
                 report = ingesting.result()
                 for file in report.bad:
                     console.print(f"bad file, left out: {file.name}: {file.reason}", markup=False)
                 symbol = _symbol(report, sample if data is None else data)
-                dagster = Dagster(running.url)
+                dagster = Dagster(running.web_url)
                 dagster.wait(dagster.launch("panels_job", symbol, {}), RUN_S)
                 first = _round(dagster, progress, symbol, "computed afresh", use_cache=False)
                 second = _round(dagster, progress, symbol, "asked again", use_cache=True)
@@ -96,6 +98,27 @@ def demo(home: Path, data: Path | None, console: Console) -> None:
     console.print(f"Done in {time.monotonic() - start:.0f} s, everything is stopped again. Logs: {home / 'logs'}.")
     command = "make dev" if data is None else f"make dev DATA={data}"
     console.print(f"See it all in Dagster's UI: {command}", highlight=False, soft_wrap=True)
+
+
+def _stop_on_signals() -> None:
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt in the main thread.
+
+    A shell starts what it puts in the background with SIGINT ignored.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
+def _wait_until_ready(running: Installation, progress: Progress) -> None:
+    """Wait until everything answers, showing how many processes do."""
+    supervisor = running.supervisor
+    task = progress.add_task("Processes of the service", total=len(supervisor.children))
+
+    def show() -> None:
+        progress.update(task, completed=supervisor.ready_count)
+
+    supervisor.wait_until_ready(show)
+    show()
 
 
 def _refuse_a_mixture(home: Path, sample: Path, data: Path | None) -> None:

@@ -85,3 +85,21 @@ class UnavailableError(BacktestError):
 
 class BugError(BacktestError):
     """Something that cannot happen did. Report it; a retry cannot help."""
+
+
+class TimeLimitError(BacktestError):
+    """The run took longer than it may. The caller asks for less, or raises the limit; a retry cannot help."""
+
+
+class OutOfMemoryError(BacktestError):
+    """The run needed more memory than there is. The caller asks for less; a retry cannot help."""
+
+
+class WorkerLostError(BacktestError):
+    """The process that executed the run ended or stood still. The run is tried again, three times in all."""
+
+    retry_can_help = True
+
+
+class RunGivenAwayError(BacktestError):
+    """This process stood still for so long that its run was given to another: it must not write any more."""

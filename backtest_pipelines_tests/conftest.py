@@ -2,11 +2,13 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from backtest_pipelines.executions.settings import VARIABLES
+from backtest_pipelines_tests.postgres import PostgresServer
 
 REAL_DATA_VARIABLE = "BACKTEST_REAL_DATA"
 REAL_DATA_REASON = f"needs real files of the exchange: set {REAL_DATA_VARIABLE} to their folder"
@@ -38,6 +40,19 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no setting of the developer's shell reach a test."""
     for name in (*VARIABLES, "DAGSTER_HOME"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A Postgres server that all tests share: take a database of your own, and leave the server running."""
+    with PostgresServer(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """Address of an empty Postgres database that nobody else uses."""
+    return postgres_server.new_database()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

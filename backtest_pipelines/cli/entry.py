@@ -10,12 +10,42 @@ from pathlib import Path
 from typing import NoReturn
 
 from backtest_pipelines import __version__
-from backtest_pipelines.cli import ingest, run, sample, strategies
+from backtest_pipelines.cli import (
+    cancel,
+    down,
+    ingest,
+    job,
+    jobs,
+    logs,
+    result,
+    run,
+    sample,
+    status,
+    strategies,
+    submit,
+    up,
+    worker,
+)
 from backtest_pipelines.cli.screen import Screen
 from backtest_pipelines.errors import BacktestError, BadRequestError, BugError
 
 PROGRAM = "backtest-pipelines"
-COMMANDS = {"sample": sample, "ingest": ingest, "strategies": strategies, "run": run}
+COMMANDS = {
+    "sample": sample,
+    "ingest": ingest,
+    "strategies": strategies,
+    "run": run,
+    "submit": submit,
+    "jobs": jobs,
+    "job": job,
+    "result": result,
+    "logs": logs,
+    "cancel": cancel,
+    "up": up,
+    "status": status,
+    "down": down,
+    "worker": worker,
+}
 EXIT_CODES = "exit codes: 0 done, 2 bad request, 3 bad or missing data, 1 anything else"
 INTERRUPTED = 130
 

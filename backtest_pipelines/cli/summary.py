@@ -1,4 +1,4 @@
-"""The summary of an execution: one content, as JSON or as lines for people."""
+"""The summary of an answer: one content, as JSON or as lines for people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from backtest_pipelines.executions.execute import Executed
     from backtest_pipelines.results.answer import Answer
     from backtest_pipelines.results.exports import Exported
 
@@ -19,18 +18,24 @@ PER_LOT_COLUMNS: Mapping[str, str] = {
 }
 """Column of the trades -> its name in the summary."""
 SHORT_FINGERPRINT = 12
+QUESTION = (
+    "variant",
+    "symbol",
+    "parameters",
+    "from_date",
+    "to_date",
+    "phases",
+    "exit_at_expiry",
+    "brokerage_inr_per_order",
+)
+"""What of the provenance is the question; the rest says what it was answered from."""
 
 
-def content(executed: Executed, exported: Exported | None) -> dict[str, object]:
-    """Return what ``run --json`` prints."""
-    answer = executed.answer
+def content(answer: Answer, exported: Exported | None) -> dict[str, object]:
+    """Return what ``--json`` prints of an answer."""
     return {
-        "execution_id": executed.execution_id,
-        "fingerprint": executed.fingerprint,
-        "question": executed.question.canonical(),
-        "cached": executed.cached,
-        "tier": executed.tier,
-        "duration_ms": executed.duration_ms,
+        "fingerprint": answer.provenance["fingerprint"],
+        "question": {name: answer.provenance[name] for name in QUESTION},
         "trades": answer.row_count,
         "statistics": dict(answer.statistics),
         "totals": per_lot_totals(answer),
@@ -40,17 +45,23 @@ def content(executed: Executed, exported: Exported | None) -> dict[str, object]:
     }
 
 
-def lines(executed: Executed, exported: Exported | None) -> dict[str, str]:
-    """Return the names and values that ``run`` prints for people."""
-    answer, question = executed.answer, executed.question
-    figures = answer.statistics
-    source = f"cached ({executed.tier})" if executed.cached else "computed"
+def lines(answer: Answer, source: str, exported: Exported | None) -> dict[str, str]:
+    """Return the names and values that are printed for people.
+
+    Parameters
+    ----------
+    answer : Answer
+    source : str
+        How the answer came about.
+    exported : Exported or None
+        The files that were written.
+    """
+    figures, provenance = answer.statistics, answer.provenance
     notices = ", ".join(f"{count} {kind}" for kind, count in notice_counts(answer).items())
-    parameters = ", ".join(f"{name} {value}" for name, value in question.parameters.items())
     shown = {
-        "variant": question.variant.name,
-        "symbol": question.symbol,
-        "parameters": parameters,
+        "variant": str(provenance["variant"]),
+        "symbol": str(provenance["symbol"]),
+        "parameters": ", ".join(f"{name} {value}" for name, value in provenance["parameters"].items()),
         "dates": f"{_known(figures['first_entry_date'])} to {_known(figures['last_exit_date'])}",
         "trades": str(answer.row_count),
         "win rate": _percent(figures["win_rate_frac"]),
@@ -60,8 +71,8 @@ def lines(executed: Executed, exported: Exported | None) -> dict[str, str]:
         "max drawdown": _percent(figures["max_drawdown_frac"]),
         "Sharpe": _number(figures["sharpe_ratio"]),
         "notices": notices or "none",
-        "answer": f"{source} in {executed.duration_ms:.1f} ms",
-        "fingerprint": executed.fingerprint[:SHORT_FINGERPRINT],
+        "answer": source,
+        "fingerprint": str(provenance["fingerprint"])[:SHORT_FINGERPRINT],
     }
     if exported is not None:
         shown["written to"] = f"{exported.trades}, notices to {exported.notices}"

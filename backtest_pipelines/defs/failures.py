@@ -7,7 +7,14 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from backtest_pipelines.errors import BacktestError, BadDataError, BadRequestError, UnavailableError
+from backtest_pipelines.errors import (
+    BacktestError,
+    BadDataError,
+    BadRequestError,
+    OutOfMemoryError,
+    TimeLimitError,
+    UnavailableError,
+)
 
 RETRY_WHEN_UNAVAILABLE = dg.RetryPolicy(
     max_retries=4, delay=0.5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
@@ -21,6 +28,8 @@ WHAT_TO_DO: tuple[tuple[type[BacktestError], str], ...] = (
         UnavailableError,
         "It is tried again by itself; if it keeps failing, look at the service or the disk named.",
     ),
+    (TimeLimitError, "Ask for fewer dates or parameter sets, or raise the limit, and launch again."),
+    (OutOfMemoryError, "Ask for fewer dates or parameter sets, or give the worker more memory, and launch again."),
 )
 
 
@@ -31,6 +40,8 @@ def dagster_failures() -> Iterator[None]:
         yield
     except dg.Failure:
         raise
+    except MemoryError as error:
+        raise failure(OutOfMemoryError("the process got no more memory")) from error
     except Exception as error:
         raise failure(error) from error
 

@@ -5,6 +5,7 @@ There is no postponed evaluation of annotations in this module: Dagster reads th
 
 import dagster as dg
 
+from backtest_pipelines.client.graphql import RETRY_NUMBER_TAG
 from backtest_pipelines.defs.config import QuestionConfig, config_class, request
 from backtest_pipelines.defs.failures import RETRY_WHEN_UNAVAILABLE, dagster_failures
 from backtest_pipelines.defs.metadata import execution_metadata
@@ -48,7 +49,7 @@ def variant_asset(variant: Variant) -> dg.AssetsDefinition:
                     context.partition_key,
                     config,
                     run_id=context.run.run_id,
-                    attempt=context.retry_number + 1,
+                    attempt=int(context.run.tags.get(RETRY_NUMBER_TAG, "0")) + context.retry_number + 1,
                 ),
                 workspace.opened,
             )

@@ -13,9 +13,9 @@ from typing import Literal
 
 from backtest_pipelines.errors import BacktestError
 from backtest_pipelines.executions.compute import compute
-from backtest_pipelines.executions.records import Door, Execution
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.panel.view import MarketView
+from backtest_pipelines.records.executions import Door, Execution
 from backtest_pipelines.results.answer import Answer
 from backtest_pipelines.results.codec import CorruptAnswerError, decode, encode
 from backtest_pipelines.results.fingerprint import fingerprint

@@ -17,8 +17,46 @@ VARIABLES: Mapping[str, str] = {
     "REDIS_HOST": "Host of Redis or Valkey; 127.0.0.1 by default",
     "REDIS_PORT": "Its port; 6379 by default",
     "REDIS_DB": "Its database number; 0 by default",
+    "BACKTEST_POSTGRES_URL": (
+        "Address of a Postgres database, such as `postgresql://user:password@127.0.0.1:5432/backtest`, "
+        "for runs, events, executions and jobs; SQLite files in the home folder by default"
+    ),
+    "BACKTEST_WORKERS": "Runs that a worker executes at the same time; 2 by default",
+    "BACKTEST_WORKER_RUNS": "Bells that a worker's child hears before it is replaced; 1000 by default",
+    "BACKTEST_WORKER_MEMORY_MB": "Resident memory from which on a worker's child is replaced after its run; 1000 by default",
+    "BACKTEST_SOFT_LIMIT_S": "Seconds after which a run is stopped, saying why; 3300 by default",
+    "BACKTEST_HARD_LIMIT_S": "Seconds after which the process of a run is killed; 3600 by default",
+    "BACKTEST_JOB_KEEP_H": "Hours that a finished job, and with it its request id, is known; 24 by default",
+    "BACKTEST_API_URL": "Address that the Python client and the job commands ask; `http://127.0.0.1:8000` by default",
 }
 """Every environment variable that is read, with its meaning."""
+_POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds runs, workers and jobs.
+
+    Attributes
+    ----------
+    workers : int
+        Runs at the same time on one worker.
+    runs_per_child : int
+        Bells that a child hears before it is replaced.
+    memory_mb : int
+        Resident memory from which on a child is replaced after its run.
+    soft_limit_s, hard_limit_s : int
+        After the first a run is stopped cleanly, after the second its process is killed.
+    job_keep_h : int
+        How long a finished job is known.
+    """
+
+    workers: int = 2
+    runs_per_child: int = 1000
+    memory_mb: int = 1000
+    soft_limit_s: int = 3300
+    hard_limit_s: int = 3600
+    job_keep_h: int = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +70,21 @@ class Settings:
     inbox : Path
     redis : RedisSettings or None
         None: no cache in front of the files.
+    postgres_url : str or None
+        None: SQLite files in the home folder.
+    limits : Limits
     """
 
     home: Path
     inbox: Path
     redis: RedisSettings | None
+    postgres_url: str | None = None
+    limits: Limits = Limits()
+
+    @property
+    def database(self) -> Path | str:
+        """Where executions, jobs and claims are kept: the URL of Postgres, or an SQLite file in the home."""
+        return self.postgres_url or self.home / "executions.sqlite"
 
 
 def settings_from(environ: Mapping[str, str], *, home: Path | None = None) -> Settings:
@@ -65,13 +113,44 @@ def settings_from(environ: Mapping[str, str], *, home: Path | None = None) -> Se
         url=given.get("REDIS_URL"),
         ttl_s=_whole(given, "BACKTEST_CACHE_TTL_S", 3600, 1, 10**9),
     )
-    return Settings(folder, inbox, redis)
+    return Settings(folder, inbox, redis, _postgres_url(given), _limits(given))
 
 
 def _user_data_folder() -> Path:
     from platformdirs import user_data_path  # noqa: PLC0415 - only where no home is given
 
     return user_data_path("backtest-pipelines")
+
+
+def _limits(given: Mapping[str, str]) -> Limits:
+    default = Limits()
+    limits = Limits(
+        workers=_whole(given, "BACKTEST_WORKERS", default.workers, 1, 64),
+        runs_per_child=_whole(given, "BACKTEST_WORKER_RUNS", default.runs_per_child, 1, 10**6),
+        memory_mb=_whole(given, "BACKTEST_WORKER_MEMORY_MB", default.memory_mb, 100, 10**6),
+        soft_limit_s=_whole(given, "BACKTEST_SOFT_LIMIT_S", default.soft_limit_s, 1, 10**6),
+        hard_limit_s=_whole(given, "BACKTEST_HARD_LIMIT_S", default.hard_limit_s, 1, 10**6),
+        job_keep_h=_whole(given, "BACKTEST_JOB_KEEP_H", default.job_keep_h, 1, 10**6),
+    )
+    if limits.soft_limit_s >= limits.hard_limit_s:
+        raise BadRequestError(
+            "BACKTEST_SOFT_LIMIT_S",
+            limits.soft_limit_s,
+            f"allowed: less than BACKTEST_HARD_LIMIT_S, which is {limits.hard_limit_s}",
+        )
+    return limits
+
+
+def _postgres_url(given: Mapping[str, str]) -> str | None:
+    """Return the URL in the spelling that SQLAlchemy 2.1 and libpq can both be given."""
+    url = given.get("BACKTEST_POSTGRES_URL")
+    if url is None:
+        return None
+    scheme, separator, rest = url.partition("://")
+    if not separator or not rest or scheme not in _POSTGRES_SCHEMES:
+        shown = f"{scheme}://..." if separator else "text without ://"  # the rest may hold a password
+        raise BadRequestError("BACKTEST_POSTGRES_URL", shown, "allowed: postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+    return f"postgresql+psycopg2://{rest}"
 
 
 def _whole(given: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:

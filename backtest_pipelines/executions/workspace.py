@@ -5,10 +5,11 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from backtest_pipelines.executions.records import ExecutionRecords
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.executions.single_flight import SingleFlight
 from backtest_pipelines.panel.store import PanelStore
+from backtest_pipelines.records.database import Database
+from backtest_pipelines.records.executions import ExecutionRecords
 from backtest_pipelines.results.files import AnswerFiles
 from backtest_pipelines.results.redis_cache import RedisCache
 from backtest_pipelines.results.store import AnswerStore
@@ -25,6 +26,7 @@ class Workspace:
     ----------
     panels : PanelStore
     answers : AnswerStore
+    database : Database
     records : ExecutionRecords
     computing : SingleFlight
         Equal questions that are being computed right now.
@@ -35,13 +37,14 @@ class Workspace:
         self.panels = PanelStore(settings.home / "panel")
         cache = None if settings.redis is None else RedisCache(settings.redis)
         self.answers = AnswerStore(AnswerFiles(settings.home / "answers"), cache)
-        self.records = ExecutionRecords(settings.home / "executions.sqlite")
+        self.database = Database(settings.database)
+        self.records = ExecutionRecords(self.database)
         self.computing = SingleFlight()
 
     def close(self) -> None:
         """Close the connections."""
         self.answers.close()
-        self.records.close()
+        self.database.close()
 
     def __enter__(self) -> Self:
         return self

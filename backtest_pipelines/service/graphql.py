@@ -81,9 +81,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Dagster:
-    """Dagster's web server at a URL."""
+    """Dagster's web server at a URL; a reply may take as long as the time-out."""
 
     url: str
+    timeout_s: float = 60.0
 
     def is_ready(self) -> bool:
         """Say whether the server answers and has loaded the code location.
@@ -158,7 +159,7 @@ class Dagster:
             f"{self.url}/graphql", body, {"Content-Type": "application/json"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310 - loopback
+            with urllib.request.urlopen(request, timeout=self.timeout_s) as reply:  # noqa: S310 - loopback
                 answer = json.load(reply)
         except (URLError, ConnectionError, TimeoutError) as error:
             msg = f"the web server at {self.url} does not answer: {error}"

@@ -17,7 +17,6 @@ from backtest_pipelines.definitions import defs
 from backtest_pipelines.defs.metadata import execution_metadata
 from backtest_pipelines.defs.workspace import WorkspaceResource
 from backtest_pipelines.executions.execute import Executed, ExecutionRequest, execute
-from backtest_pipelines.executions.records import Door, Execution
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.market.sample import write_sample_market
@@ -28,6 +27,7 @@ from backtest_pipelines.panel.formats.legacy import LEGACY
 from backtest_pipelines.panel.formats.udiff import UDIFF
 from backtest_pipelines.panel.ingest import ingest
 from backtest_pipelines.panel.symbol_tables import TABLE_NAMES
+from backtest_pipelines.records.executions import Door, Execution
 from backtest_pipelines.strategies.question import EXITS_AT_EXPIRY
 from backtest_pipelines_tests.docs.markdown import DOCS, PROJECT, first_cells, names, section
 from backtest_pipelines_tests.docs.test_code_blocks import FIRST_DAY

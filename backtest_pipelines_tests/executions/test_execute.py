@@ -15,12 +15,12 @@ import pytest
 from backtest_pipelines.errors import BadRequestError, MissingDataError
 from backtest_pipelines.executions import execute as use_case
 from backtest_pipelines.executions.execute import ExecutionRequest, execute
-from backtest_pipelines.executions.records import AlreadyRecordedError
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.market.sample import write_sample_market
 from backtest_pipelines.panel.ingest import exchange_files, ingest
 from backtest_pipelines.panel.store import PanelStore
+from backtest_pipelines.records.executions import AlreadyRecordedError
 from backtest_pipelines.results.answer import Answer
 from backtest_pipelines.results.redis_cache import key
 from backtest_pipelines.results.store import Found

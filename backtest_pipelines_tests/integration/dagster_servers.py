@@ -1,5 +1,6 @@
 """Real servers on a small sample market, for the tests that launch runs the way users do."""
 
+import os
 import subprocess
 import sys
 import time
@@ -11,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from backtest_pipelines.defs.inbox import QUIET_S
-from backtest_pipelines.executions.settings import VARIABLES
+from backtest_pipelines.executions.settings import VARIABLES, settings_from
 from backtest_pipelines.market.sample import write_sample_market
 from backtest_pipelines.service.graphql import POLL_S, REPOSITORY, Dagster, Run
-from backtest_pipelines.service.servers import Servers, servers
+from backtest_pipelines.service.supervisor.installation import installation as started_installation
 
 WEEKLY = "call_sell_future_buy_weekly"
 RUN_S = 120.0
@@ -29,10 +30,10 @@ query Ticks($sensor: SensorSelector!) {
 
 @dataclass(frozen=True)
 class Installation:
-    """Running servers, their home, and the runs of the sensor's first look at the inbox."""
+    """A running installation: its home, its address, and the runs of the sensor's first look at the inbox."""
 
     home: Path
-    servers: Servers
+    url: str
     dagster: Dagster
     first_runs: tuple[Run, ...]
 
@@ -51,13 +52,14 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     with pytest.MonkeyPatch.context() as patch:
         for name in (*VARIABLES, "DAGSTER_HOME"):
             patch.delenv(name, raising=False)
-        with servers(home, log_folder=home / "logs") as running:
-            time.sleep(max(0.0, written_at + QUIET_S + 0.5 - time.time()))
-            since = time.time()
-            running.start_daemon()
-            dagster = Dagster(running.url)
+        time.sleep(max(0.0, written_at + QUIET_S + 0.5 - time.time()))
+        since = time.time()
+        settings = settings_from(os.environ, home=home)
+        with started_installation(settings, os.environ, on_event=print) as running:
+            running.supervisor.wait_until_ready()
+            dagster = Dagster(running.web_url)
             runs = [dagster.wait(run, RUN_S) for run in runs_of_look(dagster, since)]
-            yield Installation(home, running, dagster, tuple(runs))
+            yield Installation(home, running.url, dagster, tuple(runs))
     assert processes_naming(home) == []
 
 

@@ -3,10 +3,6 @@
 import json
 import sqlite3
 
-import pytest
-
-from backtest_pipelines.errors import UnavailableError
-from backtest_pipelines.service.servers import servers
 from backtest_pipelines_tests.integration.dagster_servers import RUN_S, WEEKLY, Installation, installation
 
 __all__ = ["installation"]
@@ -60,8 +56,3 @@ def test_a_bad_config_ends_the_run_at_once_and_is_not_tried_again(installation: 
     connection.close()
     assert (outcome, error_type) == ("failed", "BadRequestError")
     assert float(json.loads(parameters)["parameters"]["spot_adjustment"]) == 101
-
-
-def test_a_home_has_one_set_of_servers(installation: Installation) -> None:
-    with pytest.raises(UnavailableError, match="stop them first"), servers(installation.home):
-        pass

@@ -40,7 +40,7 @@ def browser() -> Iterator[webdriver.Chrome]:
 def test_a_variant_is_launched_with_changed_parameters_and_shows_its_answer(
     installation: Installation, browser: webdriver.Chrome
 ) -> None:
-    url = installation.servers.url
+    url = installation.url
     browser.get(f"{url}/locations/backtest_pipelines/jobs/{WEEKLY}_job/playground")
     visible(browser, "//*[contains(@class, 'CodeMirror-code')]//*[contains(text(), 'spot_adjustment_type')]")
     config = json.dumps({"ops": {WEEKLY: {"config": PARAMETERS}}})

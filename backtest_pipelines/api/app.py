@@ -1,0 +1,103 @@
+"""The application: the guard, the routes, the gateway for all else; and what lives as long as the process does."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from backtest_pipelines import __version__
+from backtest_pipelines.api import jobs, problems, results
+from backtest_pipelines.api.gateway import Gateway, new_session
+from backtest_pipelines.api.guard import Guard, normal_path
+from backtest_pipelines.api.launching import Launcher
+from backtest_pipelines.api.services import Services
+from backtest_pipelines.api.web_server import WebServer
+from backtest_pipelines.executions.settings import Settings
+from backtest_pipelines.records.database import Database
+from backtest_pipelines.records.executions import ExecutionRecords
+from backtest_pipelines.records.jobs import JobRecords
+
+PREFIX: Final = "/api"
+
+
+def create_app(settings: Settings, dagster_url: str, host: str, allowed_names: Iterable[str] = ()) -> ASGIApp:
+    """Return the application. Nothing is opened or connected before it starts.
+
+    Parameters
+    ----------
+    settings : Settings
+    dagster_url : str
+        Of Dagster's web server, such as http://127.0.0.1:3000.
+    host : str
+        The address that the server is bound to.
+    allowed_names : iterable of str
+        Names that the server is called by, beside that address and those of loopback.
+    """
+    app = FastAPI(
+        title="Backtest pipelines",
+        version=__version__,
+        lifespan=lambda app: _lifespan(app, settings, dagster_url.rstrip("/")),
+        openapi_url=f"{PREFIX}/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    problems.install(app)
+    version_1 = APIRouter(prefix=f"{PREFIX}/v1")
+    version_1.include_router(jobs.router)
+    version_1.include_router(results.router)
+    app.include_router(version_1)
+    app.add_api_route("/health", _health, methods=["GET"], tags=["health"])
+    return Guard(app, host, allowed_names)
+
+
+async def _health() -> dict[str, str]:
+    """Say that the API answers."""
+    return {"status": "ok"}
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI, settings: Settings, dagster_url: str) -> AsyncIterator[dict[str, Any]]:
+    database = Database(settings.database)
+    async with new_session() as session:
+        services = Services(
+            jobs=JobRecords(database),
+            executions=ExecutionRecords(database),
+            answers=settings.home / "answers",
+            web=WebServer(dagster_url, session),
+        )
+        launcher = Launcher(services, keep_s=settings.limits.job_keep_h * 3600)
+        app.router.default = _all_else(Gateway(dagster_url, session))
+        looking_after = asyncio.create_task(launcher.look_after())
+        # What was made so far stays: collections need not look at it, which halves the slowest answers.
+        gc.freeze()
+        try:
+            yield {"services": services, "launcher": launcher}
+        finally:
+            looking_after.cancel()
+            with suppress(asyncio.CancelledError):
+                await looking_after
+            await launcher.finish()
+            services.close()
+            database.close()
+
+
+def _all_else(gateway: Gateway) -> ASGIApp:
+    """Answer what is below the API's prefix and no route of it, which Dagster would answer with a page."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        path = normal_path(scope["path"])
+        if scope["type"] == "http" and (path == PREFIX or path.startswith(f"{PREFIX}/")):
+            await problems.problem(404, f"there is no {path} here; see the reference of the REST API")(
+                scope, receive, send
+            )
+        else:
+            await gateway(scope, receive, send)
+
+    return application

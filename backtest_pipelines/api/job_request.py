@@ -1,0 +1,159 @@
+"""The body of a job: from a caller's bytes to a checked request, and from that to the run's config."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError
+from starlette.exceptions import HTTPException
+
+from backtest_pipelines.errors import BadRequestError
+from backtest_pipelines.strategies import catalogue
+from backtest_pipelines.strategies.question import Question, ask
+
+MAX_BODY_BYTES: Final = 1_000_000
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+
+RequestId = Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
+
+
+class JobBody(BaseModel):
+    """A question, in the words of the command line and the configs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    variant: StrictStr
+    symbol: StrictStr = "NIFTY"
+    parameters: dict[StrictStr, Any] = Field(default={}, description="By name; absent ones take their default")
+    from_date: StrictStr | None = Field(default=None, description="ISO date, included; default: the first session")
+    to_date: StrictStr | None = Field(default=None, description="ISO date, included; default: the last session")
+    phases: list[tuple[StrictStr, StrictStr]] = Field(default=[], description="Pairs of ISO dates, both included")
+    exit_at_expiry: StrictStr = Field(default="close", description="close or intrinsic")
+    costs: StrictBool = False
+    brokerage_inr_per_order: Any = Field(default=None, description="INR, 0 to 10000, whole paise; only with costs")
+    use_cache: StrictBool = Field(default=True, description="false computes afresh")
+    request_id: RequestId | None = Field(default=None, description="Used once; the same as the header Idempotency-Key")
+
+    def question(self) -> Question:
+        """Return the checked question.
+
+        Raises
+        ------
+        BadRequestError
+            Naming field, value and limit.
+        """
+        return ask(
+            self.variant,
+            self.symbol,
+            self.parameters,
+            from_date=self.from_date,
+            to_date=self.to_date,
+            phases=self.phases,
+            exit_at_expiry=self.exit_at_expiry,
+            costs=self.costs,
+            brokerage_inr_per_order=self.brokerage_inr_per_order,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """A checked request.
+
+    Attributes
+    ----------
+    request_id : str or None
+        The caller's own id of the request.
+    variant, symbol : str
+    text : str
+        The request in its one JSON form: bodies that ask the same have the same.
+    """
+
+    request_id: str | None
+    variant: str
+    symbol: str
+    text: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the text, in hexadecimal digits."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+async def job_request(request: Request) -> JobRequest:
+    """Read and check a request for a job.
+
+    Raises
+    ------
+    BadRequestError, RequestValidationError
+        If a field is wrong.
+    HTTPException
+        If the body is no JSON, or too large.
+    """
+    content = _with_header(request, await _json(request))
+    try:
+        body = JobBody.model_validate(content)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from error
+    question = body.question()
+    asked = {**question.canonical(), "costs": body.costs, "use_cache": body.use_cache}
+    text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
+    return JobRequest(body.request_id, question.variant.name, question.symbol, text)
+
+
+def run_config(asked: Mapping[str, Any]) -> dict[str, object]:
+    """Return the config of the run that answers a request.
+
+    Parameters
+    ----------
+    asked : Mapping
+        The content of `JobRequest.text`.
+    """
+    brokerage = asked["brokerage_inr_per_order"]
+    config: dict[str, object] = {
+        **{name: value if isinstance(value, int) else float(value) for name, value in asked["parameters"].items()},
+        **{name: asked[name] for name in ("from_date", "to_date") if asked[name] is not None},
+        "phases": [{"start": start, "end": end} for start, end in asked["phases"]],
+        "exit_at_expiry": asked["exit_at_expiry"],
+        "costs": asked["costs"],
+        "use_cache": asked["use_cache"],
+    }
+    if brokerage is not None:
+        config["brokerage_inr_per_order"] = float(brokerage)
+    return {"ops": {asked["variant"]: {"config": config}}}
+
+
+async def _json(request: Request) -> object:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise HTTPException(415, f"got {media_type or 'no media type'}; allowed: application/json")
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise HTTPException(413, f"the body is too large; allowed: {MAX_BODY_BYTES:,} bytes")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, f"the body is no JSON: {error}") from error
+
+
+def _with_header(request: Request, content: object) -> object:
+    """Return the body with the header's id as its request id, and no field that is not known."""
+    if not isinstance(content, dict):
+        return content
+    for name, value in content.items():
+        if name not in JobBody.model_fields:
+            raise BadRequestError(name, value, catalogue.limit_of_names(name, tuple(JobBody.model_fields)))
+    header = request.headers.get(IDEMPOTENCY_KEY)
+    if header is None:
+        return content
+    if (given := content.get("request_id", header)) not in (None, header):
+        limit = f"allowed: the same as {IDEMPOTENCY_KEY}, which is {header!r}, or one of them alone"
+        raise BadRequestError("request_id", given, limit)
+    return {**content, "request_id": header}

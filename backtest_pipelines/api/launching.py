@@ -1,0 +1,159 @@
+"""From a job to a run of Dagster, whatever fails on the way, and from the run's end to the job's.
+
+A launch may be tried again whenever it is not known to have worked: the queue attaches one run to a job and cancels
+every other before it can start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from typing import Final
+
+from backtest_pipelines.api.job_request import run_config
+from backtest_pipelines.api.job_views import ended_state, run_states
+from backtest_pipelines.api.services import Services
+from backtest_pipelines.client import graphql
+from backtest_pipelines.client.graphql import RunState
+from backtest_pipelines.errors import BacktestError, BugError, UnavailableError
+from backtest_pipelines.records.jobs import Job
+
+logger = logging.getLogger(__name__)
+
+WAIT_S: Final = 2.0
+"""How long a caller waits for the launch of its job, which then goes on by itself."""
+LAUNCHES_AT_ONCE: Final = 4
+"""More would not be faster: the web server takes its time for each."""
+LOOK_AFTER_EACH_S: Final = 1.0
+LOAD_SHARE: Final = 0.2
+"""Most of its time that may go into looking after jobs, however many are open."""
+UNLAUNCHED_AFTER_S: Final = 3.0
+"""From this age on a job that is not known to be launched is launched again."""
+STUCK_AFTER_S: Final = 10.0
+"""A run that is not queued at this age was left behind by a web server that ended while launching it."""
+PRUNE_EACH_S: Final = 60.0
+
+
+class Launcher:
+    """Launches and cancels the runs of jobs, and looks after those that others left behind.
+
+    Parameters
+    ----------
+    services : Services
+    keep_s : float
+        How long an ended job is kept.
+    """
+
+    def __init__(self, services: Services, keep_s: float) -> None:
+        self._services = services
+        self._keep_s = keep_s
+        self._slots = asyncio.Semaphore(LAUNCHES_AT_ONCE)
+        self._launching: dict[str, asyncio.Task[None]] = {}
+        self._trouble = ""
+
+    async def launch(self, job: Job) -> None:
+        """Launch the run of a job; return when it is launched, or cannot be just now, or takes long."""
+        await asyncio.wait([self._task(job)], timeout=WAIT_S)
+
+    async def cancel(self, job: Job) -> None:
+        """Stop the run of a job whose cancelling is on record, or end the job when it has none.
+
+        Raises
+        ------
+        UnavailableError
+            If the web server does not answer; `look_after` tries again.
+        """
+        if job.run_id is None:
+            await self._services.call(self._services.jobs.end, job.job_id, "cancelled")
+            return
+        reply = await self._services.web.ask(graphql.TERMINATE, run=job.run_id, policy="SAFE_TERMINATE")
+        if refusal := graphql.refusal(reply):
+            logger.info("run %s of job %s is not terminated: %s", job.run_id, job.job_id, refusal)
+
+    async def look_after(self) -> None:
+        """Each second: launch what was not launched, cancel what was to be cancelled, note what has ended."""
+        pruned_at = 0.0
+        while True:
+            start = time.monotonic()
+            try:
+                await self._launch_left_behind()
+                await self._look_at_open()
+                if time.monotonic() - pruned_at > PRUNE_EACH_S:
+                    await self._services.call(self._services.jobs.prune, self._keep_s)
+                    pruned_at = time.monotonic()
+                self._note("")
+            except BacktestError as error:
+                self._note(str(error))
+            except Exception:
+                logger.exception("a bug in looking after jobs; it goes on")
+            await asyncio.sleep(max(LOOK_AFTER_EACH_S, (time.monotonic() - start) / LOAD_SHARE))
+
+    async def finish(self) -> None:
+        """Wait for the launches that are under way."""
+        if self._launching:
+            await asyncio.wait(self._launching.values())
+
+    def _task(self, job: Job) -> asyncio.Task[None]:
+        task = self._launching.get(job.job_id)
+        if task is None:
+            task = self._launching[job.job_id] = asyncio.create_task(self._try_to_launch(job))
+            task.add_done_callback(lambda _: self._launching.pop(job.job_id))
+        return task
+
+    async def _try_to_launch(self, job: Job) -> None:
+        try:
+            async with self._slots:
+                await self._launch(job)
+        except UnavailableError as error:
+            logger.warning("job %s waits for its launch: %s", job.job_id, error)
+
+    async def _launch(self, job: Job) -> None:
+        asked = json.loads(job.request)
+        execution = graphql.execution(
+            f"{job.variant}_job", job.symbol, run_config(asked), {graphql.JOB_ID_TAG: job.job_id}
+        )
+        try:
+            graphql.launched(await self._services.web.ask(graphql.LAUNCH, execution=execution))
+        except BugError:
+            logger.exception("job %s cannot be launched", job.job_id)
+            await self._services.call(self._services.jobs.end, job.job_id, "failed")
+        else:
+            await self._services.call(self._services.jobs.mark_launched, job.job_id)
+
+    async def _launch_left_behind(self) -> None:
+        for job in await self._services.call(self._services.jobs.unlaunched, UNLAUNCHED_AFTER_S):
+            if job.run_id is not None:
+                await self._services.call(self._services.jobs.mark_launched, job.job_id)
+            elif job.cancel_requested:
+                await self.cancel(job)
+            elif job.job_id not in self._launching:
+                await self._launch(job)
+
+    async def _look_at_open(self) -> None:
+        jobs = [job for job in await self._services.call(self._services.jobs.open) if job.run_id]
+        runs = await run_states(self._services, jobs)
+        for job in jobs:
+            run = runs.get(job.run_id or "")
+            if ended := ended_state(job, run):
+                await self._services.call(self._services.jobs.end, job.job_id, ended)
+            elif run:
+                await self._look_at(job, run)
+
+    async def _look_at(self, job: Job, run: RunState) -> None:
+        if run.status == "NOT_STARTED" and time.time() - run.created_at_s > STUCK_AFTER_S:
+            logger.warning("run %s of job %s was never queued: another takes its place", run.run_id, job.job_id)
+            await self._services.call(self._services.jobs.detach, job.job_id, run.run_id)
+            await self._services.web.ask(graphql.TERMINATE, run=run.run_id, policy="MARK_AS_CANCELED_IMMEDIATELY")
+        elif job.cancel_requested and run.status != "CANCELING":
+            await self.cancel(job)
+
+    def _note(self, trouble: str) -> None:
+        """Log a change only: what fails each second is said once."""
+        if trouble != self._trouble:
+            self._trouble = trouble
+            if trouble:
+                logger.warning("jobs cannot be looked after just now: %s", trouble)
+            else:
+                logger.info("jobs are looked after again")

@@ -1,0 +1,62 @@
+"""What the routes work with: the records, the answers, Dagster's web server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Final, ParamSpec, TypeVar
+
+from fastapi import Depends, Request
+
+from backtest_pipelines.api.web_server import WebServer
+from backtest_pipelines.records.executions import ExecutionRecords
+from backtest_pipelines.records.jobs import JobRecords
+
+THREADS: Final = 4
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the routes work with.
+
+    Attributes
+    ----------
+    jobs : JobRecords
+    executions : ExecutionRecords
+    answers : Path
+        Folder of the answers.
+    web : WebServer
+    """
+
+    jobs: JobRecords
+    executions: ExecutionRecords
+    answers: Path
+    web: WebServer
+    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "records"))
+
+    async def call(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+        """Call what waits for a disk or a database in a thread, and return its value.
+
+        A look at SQLite takes 0.1 ms, and one at a busy database seconds, for which nobody else is made to wait.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **named))
+
+    def close(self) -> None:
+        """End the threads, after what they are doing."""
+        self._threads.shutdown()
+
+
+def _of_request(request: Request) -> Services:
+    services: Services = request.state.services
+    return services
+
+
+WithServices = Annotated[Services, Depends(_of_request)]
+"""Type of a route's parameter that is given the services."""

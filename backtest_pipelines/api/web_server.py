@@ -1,0 +1,51 @@
+"""Dagster's web server, asked by GraphQL over loopback."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import aiohttp
+
+from backtest_pipelines.client import graphql
+from backtest_pipelines.errors import UnavailableError
+
+ASK_S: Final = 30.0
+"""How long one question may take: the web server waits up to 5 s and more for a busy store."""
+
+
+class WebServer:
+    """Dagster's web server at a URL.
+
+    Parameters
+    ----------
+    url : str
+        Such as http://127.0.0.1:3000.
+    session : aiohttp.ClientSession
+    """
+
+    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+        self._url = url
+        self._session = session
+
+    async def ask(self, document: str, **variables: object) -> dict[str, Any]:
+        """Return the data of the answer to a document.
+
+        Raises
+        ------
+        UnavailableError
+            If the server does not answer.
+        BugError
+            If it refuses the document.
+        """
+        try:
+            async with self._session.post(
+                f"{self._url}/graphql",
+                data=graphql.body(document, **variables),
+                headers={"Content-Type": "application/json"},
+                timeout=aiohttp.ClientTimeout(total=ASK_S),
+            ) as answer:
+                reply = await answer.read()
+        except (aiohttp.ClientError, OSError) as error:
+            msg = f"Dagster's web server at {self._url} does not answer: {error or type(error).__name__}"
+            raise UnavailableError(msg) from error
+        return graphql.data(reply)

@@ -1,0 +1,1 @@
+"""Tables that outlive a process: executions, jobs, claims on runs, workers. One SQLite file, or a Postgres schema."""

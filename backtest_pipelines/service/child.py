@@ -1,0 +1,259 @@
+"""A worker's child: claims a run, executes it in this process, shows signs of life, and stops where it must.
+
+One thread executes, another one beats: it renews the claim, sees that a cancel is wanted or a limit is passed, and
+turns both into a signal for the first. A child whose claim was given away while it stood still ends at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import dagster as dg
+from dagster_postgres.utils import DagsterPostgresException
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from backtest_pipelines.errors import BacktestError, TimeLimitError
+from backtest_pipelines.executions.settings import Limits
+from backtest_pipelines.records.claims import Admission, Claims
+from backtest_pipelines.records.database import Database
+from backtest_pipelines.records.workers import Workers
+from backtest_pipelines.service.admission import claim_next
+from backtest_pipelines.service.bell import Bell
+from backtest_pipelines.service.dagster_private import MAX_RETRIES_TAG, capture_interrupts, execute_run
+from backtest_pipelines.service.launcher import ATTEMPTS
+
+logger = logging.getLogger(__name__)
+
+BEAT_S = 0.5
+SHOW_S = 1.0
+"""An idle child shows itself so often."""
+FRESH_S = 1.5
+"""A claim that was renewed less than this ago needs no look before an event is written."""
+INSIST_S = 5.0
+"""A run that goes on after it was told to stop is told again."""
+FENCED_STATUS = 70
+"""Exit status of a child whose run was given away."""
+DATABASE_BACK_S = 30.0
+LONGEST_PAUSE_S = 2.0
+KEEP_CLAIMS_S = 7 * 86_400.0
+KEEP_WORKERS_S = 86_400.0
+
+_LAST_EVENTS = (dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED)
+
+
+@dataclass
+class _Execution:
+    """The run under way.
+
+    Attributes
+    ----------
+    run_id : str
+    started_s, renewed_s : float
+        Monotonic times of the claim, and of the last time that it was seen to be ours.
+    stopped_s : float or None
+        When it was last told to stop.
+    is_over : bool
+        Whether its last event was written.
+    """
+
+    run_id: str
+    started_s: float
+    renewed_s: float
+    stopped_s: float | None = None
+    is_over: bool = False
+    can_be_stopped: threading.Event = field(default_factory=threading.Event)
+
+
+class Child:
+    """What one process of a worker does.
+
+    Parameters
+    ----------
+    instance : DagsterInstance
+        Opened in this process.
+    database : Database
+    limits : Limits
+    bell : Bell
+    """
+
+    def __init__(self, instance: dg.DagsterInstance, database: Database, limits: Limits, bell: Bell) -> None:
+        self._instance = instance
+        self._limits = limits
+        self._bell = bell
+        self._claims = Claims(database)
+        self._admission = Admission(database)
+        self._workers = Workers(database)
+        self._owner = f"{socket.gethostname()}:{os.getpid()}:{time.time_ns()}"
+        self._under_way: _Execution | None = None
+        self._write_event = instance.handle_new_event
+        # The instance of this process alone: its writes go through the fence.
+        instance.handle_new_event = self._write_event_if_ours  # type: ignore[method-assign]
+        self._claims.prune(KEEP_CLAIMS_S)
+        self._workers.prune(KEEP_WORKERS_S)
+
+    def start(self) -> None:
+        """Show the first sign of life and begin to beat."""
+        self._show()
+        threading.Thread(target=self._beat, name="beat", daemon=True).start()
+
+    def leave(self) -> None:
+        """Say that this child is no more."""
+        self._workers.leave(self._owner)
+
+    def hear(self) -> None:
+        """Execute the run that is to start next, if there is one, then let the next bell ring."""
+        heard_s = time.monotonic()  # before the claim: standing still in between must not count as a renewal
+        claimed = claim_next(self._instance, self._claims, self._admission, self._owner)
+        if claimed is None:
+            return
+        run_id = claimed.run.run_id
+        self._under_way = execution = _Execution(run_id, heard_s, heard_s)
+        try:
+            if self._may_begin(run_id):
+                self._execute(execution)
+        finally:
+            self._under_way = None
+            if execution.is_over:
+                self._claims.release(run_id, self._owner)
+            # Otherwise its end could not be written: the claim gets stale, and the run is tried again.
+        if claimed.others_wait:
+            self._bell.ring()
+
+    def _may_begin(self, run_id: str) -> bool:
+        """Report the start, unless the run was cancelled since, or loses its worker each time."""
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            self._claims.release(run_id, self._owner)
+            return False
+        if run.status == dg.DagsterRunStatus.CANCELING:
+            self._instance.report_run_canceled(run)
+            return False
+        claim = self._claims.get(run_id)
+        if claim is not None and claim.deaths >= ATTEMPTS:
+            self._instance.add_run_tags(run_id, {MAX_RETRIES_TAG: "0"})
+            self._instance.report_run_failed(
+                run, f"WorkerLostError: it lost its worker {claim.deaths} times before it began and is not tried again"
+            )
+            return False
+        if run.status == dg.DagsterRunStatus.QUEUED:
+            event = dg.DagsterEvent(
+                event_type_value=dg.DagsterEventType.PIPELINE_STARTING.value,
+                job_name=run.job_name,
+                message=f"Claimed by {self._owner}.",
+            )
+            self._instance.report_dagster_event(event, run_id=run_id)
+        return True
+
+    def _execute(self, execution: _Execution) -> None:
+        with _signals(execution, self._limits), capture_interrupts():
+            execution.can_be_stopped.set()
+            execute_run(execution.run_id, self._instance, lambda _event: None, set_exit_code_on_failure=False)
+            execution.can_be_stopped.clear()
+
+    def _write_event_if_ours(self, event: dg.EventLogEntry, **keywords: Any) -> None:  # noqa: ANN401 - handed on
+        execution = self._under_way
+        if execution is not None and time.monotonic() - execution.renewed_s > FRESH_S:
+            self._renew(execution)
+        self._write_event_patiently(event, **keywords)
+        if execution is not None and event.run_id == execution.run_id and event.dagster_event is not None:
+            execution.is_over |= event.dagster_event.event_type in _LAST_EVENTS
+
+    def _write_event_patiently(self, event: dg.EventLogEntry, **keywords: Any) -> None:  # noqa: ANN401 - handed on
+        """Write an event; where the database went away, again and again until it is back, for a while."""
+        deadline_s = time.monotonic() + DATABASE_BACK_S
+        pause_s = 0.2
+        while True:
+            try:
+                self._write_event(event, **keywords)
+            except (DBAPIError, DagsterPostgresException) as error:
+                if time.monotonic() > deadline_s or not _is_away(error):
+                    raise
+                logger.warning("The database does not take an event, which is written again: %s", error)
+                time.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - no secret
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            else:
+                return
+
+    def _renew(self, execution: _Execution) -> bool:
+        """Renew the claim and return whether a cancel is wanted; end this process if the run is not ours any more."""
+        seen_s = time.monotonic()
+        cancel = self._claims.beat(execution.run_id, self._owner)
+        if cancel is None and self._under_way is execution:
+            os.write(2, f"run {execution.run_id} was given to another: process {os.getpid()} ends\n".encode())
+            os._exit(FENCED_STATUS)
+        execution.renewed_s = seen_s
+        return bool(cancel)
+
+    def _beat(self) -> None:
+        shown_s = 0.0
+        while True:
+            time.sleep(BEAT_S)
+            try:
+                if (execution := self._under_way) is not None:
+                    self._look_after(execution)
+                if time.monotonic() - shown_s >= SHOW_S:
+                    self._show()
+                    shown_s = time.monotonic()
+            except (BacktestError, OSError) as error:
+                logger.warning("No beat: %s", error)
+            except Exception:  # without this thread no run could be kept
+                logger.exception("No beat")
+
+    def _show(self) -> None:
+        execution = self._under_way
+        self._workers.show(self._owner, socket.gethostname(), os.getpid(), execution.run_id if execution else None)
+
+    def _look_after(self, execution: _Execution) -> None:
+        cancel = self._renew(execution)
+        now_s = time.monotonic()
+        too_long = now_s - execution.started_s > self._limits.soft_limit_s
+        told = execution.stopped_s is not None and now_s - execution.stopped_s < INSIST_S
+        if not (cancel or too_long) or told or not execution.can_be_stopped.is_set():
+            return
+        if cancel:
+            run = self._instance.get_run_by_id(execution.run_id)
+            if run is not None and run.status != dg.DagsterRunStatus.CANCELING and not run.is_finished:
+                # The start was reported after the cancel: the interrupt would count as a failure.
+                self._instance.report_run_canceling(run)
+        else:
+            self._instance.add_run_tags(execution.run_id, {MAX_RETRIES_TAG: "0"})
+        execution.stopped_s = now_s
+        if execution.can_be_stopped.is_set():
+            os.kill(os.getpid(), signal.SIGINT if cancel else signal.SIGUSR1)
+
+
+def _is_away(error: Exception) -> bool:
+    """Say whether the database could not be reached, rather than that it refused the statement."""
+    return not isinstance(error, DBAPIError) or error.connection_invalidated or isinstance(error, OperationalError)
+
+
+@contextmanager
+def _signals(execution: _Execution, limits: Limits) -> Iterator[None]:
+    """Let the beat's signals reach the run, and put Celery's handlers back afterwards."""
+
+    def over_time(_number: int, _frame: FrameType | None) -> None:
+        if execution.can_be_stopped.is_set():
+            raise TimeLimitError(
+                f"the run took longer than the soft limit of {limits.soft_limit_s} s and was stopped: "
+                "ask for less, or raise BACKTEST_SOFT_LIMIT_S"
+            )
+
+    ours = {signal.SIGINT: signal.default_int_handler, signal.SIGUSR1: over_time, signal.SIGTERM: signal.SIG_IGN}
+    before = {number: signal.signal(number, handler) for number, handler in ours.items()}
+    try:
+        yield
+    finally:
+        execution.can_be_stopped.clear()
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,64 @@
+"""The run coordinator: Dagster's queue, a bell for idle workers, and a cancel that works in every state."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+
+import dagster as dg
+
+from backtest_pipelines.client.graphql import JOB_ID_TAG, RETRY_NUMBER_TAG
+from backtest_pipelines.executions.settings import settings_from
+from backtest_pipelines.records.claims import Claims
+from backtest_pipelines.records.database import Database
+from backtest_pipelines.records.jobs import JobRecords
+from backtest_pipelines.service.bell import Bell, celery_app
+
+
+class BellCoordinator(dg.QueuedRunCoordinator[dg.DagsterInstance]):
+    """Queues a run, attaches it to the job that asked for it, and rings.
+
+    Its settings come from the environment when the first run is submitted.
+    """
+
+    @cached_property
+    def _database(self) -> Database:
+        return Database(settings_from(os.environ).database)
+
+    @cached_property
+    def _bell(self) -> Bell:
+        return Bell(celery_app(settings_from(os.environ)))
+
+    def submit_run(self, context: dg.SubmitRunContext) -> dg.DagsterRun:
+        """Queue a run, or cancel it at once where the job that it is for has another one, or was cancelled."""
+        run = context.dagster_run
+        if not self._is_wanted(run):
+            message = "The job that it is for has a run already, or was cancelled."
+            self._instance.report_run_canceling(run, message=message)
+            self._instance.report_run_canceled(run)
+            return run
+        queued = super().submit_run(context)
+        self._bell.ring()
+        return queued
+
+    def cancel_run(self, run_id: str) -> bool:
+        """Cancel a run that waits, at once, or one that is under way, by its worker."""
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            return False
+        if Claims(self._database).withhold(run_id):
+            self._instance.report_run_canceling(run, message="Cancelled while no worker had it.")
+            self._instance.report_run_canceled(run)
+            return True
+        return bool(self._instance.run_launcher.terminate(run_id))
+
+    def _is_wanted(self, run: dg.DagsterRun) -> bool:
+        job_id = run.tags.get(JOB_ID_TAG)
+        if job_id is None:
+            return True
+        jobs = JobRecords(self._database)
+        if run.parent_run_id is None:
+            return jobs.attach(job_id, run.run_id, None)
+        if RETRY_NUMBER_TAG in run.tags:
+            return jobs.attach(job_id, run.run_id, run.parent_run_id)
+        return True  # a user's own re-execution: it is not the job's

@@ -1,0 +1,52 @@
+"""Every name of Dagster that is not public and that a run launcher cannot do without, in one place.
+
+Dagster calls a launcher and a coordinator by classes that it does not export, and has no public function that
+executes a queued run in the process that calls it. pyproject.toml pins the exact version, and a test compares what
+is used here with what it was written for.
+"""
+
+from dagster import DefaultRunLauncher
+from dagster._cli.api import _execute_run_command_body as execute_run
+from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.instance.config import ConcurrencyConfig
+from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
+from dagster._core.op_concurrency_limits_counter import GlobalOpConcurrencyLimitsCounter
+from dagster._core.storage.tags import (
+    MAX_RETRIES_TAG,
+    PRIORITY_TAG,
+    RETRY_STRATEGY_TAG,
+)
+from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
+from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserialize_value
+from dagster._utils.interrupts import capture_interrupts
+from dagster._utils.tags import TagConcurrencyLimitsCounter
+
+__all__ = [
+    "MAX_RETRIES_TAG",
+    "PRIORITY_TAG",
+    "RETRY_STRATEGY_TAG",
+    "CheckRunHealthResult",
+    "ConcurrencyConfig",
+    "ConfigurableClass",
+    "ConfigurableClassData",
+    "GlobalOpConcurrencyLimitsCounter",
+    "LaunchRunContext",
+    "RunLauncher",
+    "TagConcurrencyLimitsCounter",
+    "WorkerStatus",
+    "capture_interrupts",
+    "execute_run",
+    "stock_process_lives",
+]
+
+
+def stock_process_lives(launcher: DefaultRunLauncher, run_id: str) -> bool:
+    """Say whether the code server still has the process of a run that the stock launcher started."""
+    client = launcher._get_grpc_client_for_termination(run_id)  # noqa: SLF001 - it alone knows which server has it
+    if client is None:
+        return False
+    try:
+        reply = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run_id), timeout=5)
+    except DagsterUserCodeUnreachableError:
+        return False
+    return deserialize_value(reply, CanCancelExecutionResult).can_cancel

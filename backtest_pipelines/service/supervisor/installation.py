@@ -1,0 +1,205 @@
+"""An installation on one home folder: what an earlier one left is cleared away, then everything is started."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from signal import SIGTERM
+
+from backtest_pipelines.errors import BadRequestError, UnavailableError
+from backtest_pipelines.executions.settings import Settings
+from backtest_pipelines.records.database import Database
+from backtest_pipelines.records.workers import Workers
+from backtest_pipelines.service.graphql import LOCATION
+from backtest_pipelines.service.supervisor import home as homes
+from backtest_pipelines.service.supervisor import parts
+from backtest_pipelines.service.supervisor.child import Child, Part
+from backtest_pipelines.service.supervisor.redis import redis_part, refuse_evicting
+from backtest_pipelines.service.supervisor.sessions import Leader, wait_until
+from backtest_pipelines.service.supervisor.state import ProcessState, SupervisorState, read_state, remove_state
+from backtest_pipelines.service.supervisor.supervisor import Supervisor
+
+SOCKETS_PREFIX = "backtest-"
+DEFINITIONS = f"{LOCATION}.definitions"
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Processes that are starting or running.
+
+    Attributes
+    ----------
+    supervisor : Supervisor
+    url : str
+        Where the user finds everything.
+    web_url : str
+        Of Dagster's web server alone.
+    """
+
+    supervisor: Supervisor
+    url: str
+    web_url: str
+
+
+@contextmanager
+def installation(
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    port: int = 0,
+    on_event: Callable[[str], None],
+    definitions: str = DEFINITIONS,
+) -> Iterator[Installation]:
+    """Begin to start everything; at the end stop it.
+
+    Where the environment names a Redis (``REDIS_URL`` or ``REDIS_HOST``), it is used and none is started.
+
+    Parameters
+    ----------
+    settings : Settings
+    environ : Mapping of str to str
+        That of the processes, to which what they need is added.
+    port : int
+        On loopback; 0 takes a free one.
+    on_event : callable
+        Told what a user should know, also from another thread.
+    definitions : str
+        Module of Dagster's definitions.
+
+    Raises
+    ------
+    UnavailableError
+        If the port is taken, an installation runs on this home already, or something cannot be started.
+    BadRequestError
+        If the Redis outside cannot be the broker.
+    """
+    settings = replace(settings, home=settings.home.resolve())
+    with homes.held(settings.home):
+        _clear_away(settings.home, on_event)
+        url, web_url = _addresses(port)
+        is_redis_outside = bool(environ.get("REDIS_URL") or environ.get("REDIS_HOST"))
+        if is_redis_outside and settings.redis is not None:
+            refuse_evicting(settings.redis)
+        # Sockets are kept apart, as their paths have about 100 characters at most; the folder is its owner's.
+        sockets = Path(tempfile.mkdtemp(prefix=SOCKETS_PREFIX))
+        redis_url = None if is_redis_outside else f"unix://{sockets / 'redis.sock'}?db=0"
+        state = SupervisorState(Leader.of_this_process(), url, web_url, str(sockets), redis_url, ())
+        try:
+            with Database(settings.database) as database:
+                supervisor = _supervisor(settings, environ, state, Workers(database), on_event, definitions)
+                try:
+                    supervisor.start()
+                    yield Installation(supervisor, url, web_url)
+                finally:
+                    _end(supervisor)
+        finally:
+            shutil.rmtree(sockets, ignore_errors=True)
+            remove_state(settings.home)
+
+
+def end_leftovers(state: SupervisorState) -> int:
+    """Stop what a killed supervisor left running, politely first, and return how many processes led it."""
+    leaders = [process.leader for process in reversed(state.processes) if process.leader is not None]
+    left = [leader for leader in leaders if leader.members()]
+    for leader in left:
+        leader.signal(SIGTERM)
+    wait_until(lambda: not any(leader.is_alive() for leader in left), lambda: parts.WORKER_STOP_S)
+    for leader in left:
+        leader.kill_session()
+    sockets = Path(state.sockets)
+    if sockets.name.startswith(SOCKETS_PREFIX):
+        shutil.rmtree(sockets, ignore_errors=True)
+    return len(left)
+
+
+def _clear_away(home: Path, on_event: Callable[[str], None]) -> None:
+    state = read_state(home)
+    if state is None:
+        return
+    if left := end_leftovers(state):
+        on_event(f"an earlier supervisor was killed; the {left} processes that it left were stopped")
+    remove_state(home)
+
+
+def _addresses(port: int) -> tuple[str, str]:
+    """Return the address of the user's door and that of the web server, on ports that are free now."""
+    if not 0 <= port <= 65535:
+        raise BadRequestError("--port", port, "allowed: 0 to 65535, where 0 takes a free port")
+    with closing(socket.socket()) as outer, closing(socket.socket()) as inner:
+        return f"http://{parts.HOST}:{_bound(outer, port)}", f"http://{parts.HOST}:{_bound(inner, 0)}"
+
+
+def _bound(probe: socket.socket, port: int) -> int:
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        probe.bind((parts.HOST, port))
+    except OSError as error:
+        msg = f"port {port} cannot be used: {error.strerror}; name another"
+        raise UnavailableError(msg) from error
+    return int(probe.getsockname()[1])
+
+
+def _supervisor(
+    settings: Settings,
+    environ: Mapping[str, str],
+    state: SupervisorState,
+    workers: Workers,
+    on_event: Callable[[str], None],
+    definitions: str,
+) -> Supervisor:
+    workers.alive()  # makes the tables, which the processes would otherwise make at once
+    dagster_home = homes.prepare_dagster_home(settings)
+    mark = homes.StoreMark(dagster_home, settings.postgres_url)
+    complete = {**environ, **homes.environment(settings, dagster_home, state.redis_url)}
+    children = [
+        Child(part, complete, settings.home / "logs")
+        for part in _parts(settings.home, dagster_home, mark, state, workers, definitions)
+    ]
+
+    def write_state() -> None:
+        if any(child.part.name == "store" and child.state == "done" for child in children) and not mark.is_set():
+            mark.set()
+        processes = [ProcessState(child.part.name, child.state, child.restarts, child.leader) for child in children]
+        try:
+            replace(state, processes=tuple(processes)).write(settings.home)
+        except UnavailableError as error:
+            on_event(str(error))
+
+    return Supervisor(children, on_change=write_state, on_event=on_event)
+
+
+def _parts(
+    home: Path, dagster_home: Path, mark: homes.StoreMark, state: SupervisorState, workers: Workers, definitions: str
+) -> Sequence[Part]:
+    sockets = Path(state.sockets)
+    code = sockets / "code.sock"
+    workspace_file = homes.write_workspace(dagster_home, code)
+    port, web_port = (int(url.rpartition(":")[2]) for url in (state.url, state.web_url))
+    first = [] if state.redis_url is None else [redis_part(home / "redis", sockets / "redis.sock")]
+    if not mark.is_set():
+        first.append(parts.store_part())
+    needs = tuple(part.name for part in first)
+    return [
+        *first,
+        parts.code_part(code, definitions),
+        parts.web_part(web_port, workspace_file, (*needs, "code")),
+        parts.worker_part(workers, needs),
+        parts.daemon_part(web_port, workspace_file, (*needs, "code")),
+        parts.api_part(port, web_port),
+    ]
+
+
+def _end(supervisor: Supervisor) -> None:
+    """Stop everything and wait for it; an interrupt meanwhile hastens it."""
+    while True:
+        supervisor.stop()
+        try:
+            supervisor.wait()
+        except KeyboardInterrupt:
+            continue
+        return

@@ -1,0 +1,127 @@
+"""The processes of an installation: how each is started, when it answers, and what it needs before."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import sysconfig
+import time
+import urllib.request
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from backtest_pipelines.client.graphql import LOCATION
+from backtest_pipelines.errors import BacktestError
+from backtest_pipelines.records.workers import Workers
+from backtest_pipelines.service.graphql import Dagster
+from backtest_pipelines.service.supervisor.child import Part
+from backtest_pipelines.service.supervisor.sessions import Leader, in_session
+
+HOST = "127.0.0.1"
+REPLY_S = 2.0
+FRESH_BEAT_S = 5.0
+SILENT_S = 10.0
+"""A worker whose last beat was fresh so long ago is taken for dead."""
+WORKER_STOP_S = 20.0
+LOOK_AT_BEATS_S = 1.0
+
+_DAEMON_BEAT = """
+query Beat { instance { daemonHealth { daemonStatus(daemonType: "QUEUED_RUN_COORDINATOR") { lastHeartbeatTime } } } }
+"""
+
+
+def store_part() -> Part:
+    """Return what makes Dagster's tables, before any other process opens them."""
+    return Part("store", [sys.executable, "-m", "backtest_pipelines.service.store"], None)
+
+
+def code_part(path: Path, definitions: str) -> Part:
+    """Return Dagster's code server for a module of definitions, on a socket."""
+    command = [sys.executable, "-m", "dagster", "code-server", "start", "-m", definitions]
+    return Part("code", [*command, "--location-name", LOCATION, "-s", path], lambda _pid: _accepts(path))
+
+
+def web_part(port: int, workspace_file: Path, needs: tuple[str, ...]) -> Part:
+    """Return Dagster's web server, which answers when it has loaded the definitions."""
+    command = [sys.executable, "-m", "dagster_webserver", "-h", HOST, "-p", str(port), "-w", workspace_file]
+    dagster = Dagster(f"http://{HOST}:{port}", REPLY_S)
+    return Part("web", command, lambda _pid: dagster.is_ready(), needs)
+
+
+def worker_part(workers: Workers, needs: tuple[str, ...]) -> Part:
+    """Return the worker, which answers when a child shows itself, and is not well when none does any more."""
+    beats = Beats(workers)
+    command = [sys.executable, "-m", "backtest_pipelines.service.worker"]
+    return Part("worker", command, beats.are_fresh, needs, beats.are_heard, WORKER_STOP_S)
+
+
+def daemon_part(web_port: int, workspace_file: Path, needs: tuple[str, ...]) -> Part:
+    """Return what runs the queue, the sensor and the schedule; the web server tells that it has begun."""
+    daemon = Path(sysconfig.get_path("scripts")) / "dagster-daemon"
+    dagster = Dagster(f"http://{HOST}:{web_port}", REPLY_S)
+
+    def beats(pid: int) -> bool:
+        status = dagster.ask(_DAEMON_BEAT)["instance"]["daemonHealth"]["daemonStatus"]
+        return float(status["lastHeartbeatTime"] or 0) > Leader.of(pid).started_s
+
+    return Part("daemon", [daemon, "run", "-w", workspace_file], beats, needs)
+
+
+def api_part(port: int, web_port: int) -> Part:
+    """Return the API, which answers when it passes questions on to the web server.
+
+    It is asked to only where the web server answers by itself: its log is spared what is no failure of its own.
+    """
+    url, web_url = f"http://{HOST}:{port}", f"http://{HOST}:{web_port}"
+    command = [sys.executable, "-m", "backtest_pipelines.api", "--port", str(port), "--dagster-url", web_url]
+    web, through = Dagster(web_url, REPLY_S), Dagster(url, REPLY_S)
+    return Part("api", command, lambda _pid: _is_healthy(url) and web.is_ready() and through.is_ready())
+
+
+@dataclass
+class Beats:
+    """The beats of the children of one worker, told from those of others by their session.
+
+    Attributes
+    ----------
+    workers : Workers
+    """
+
+    workers: Workers
+    _heard_s: float = 0.0
+    _looked_s: float = 0.0
+
+    def are_fresh(self, leader_pid: int) -> bool:
+        """Say whether a child of the worker has shown itself just now."""
+        host = socket.gethostname()
+        alive = self.workers.alive(FRESH_BEAT_S)
+        is_fresh = any(worker.host == host and in_session(worker.pid, leader_pid) for worker in alive)
+        if is_fresh:
+            self._heard_s = time.monotonic()
+        return is_fresh
+
+    def are_heard(self, leader_pid: int) -> bool:
+        """Say whether the worker lives; where the database does not answer, nobody could tell that it does not."""
+        now_s = time.monotonic()
+        if now_s - self._looked_s < LOOK_AT_BEATS_S:
+            return True
+        self._looked_s = now_s
+        try:
+            return self.are_fresh(leader_pid) or now_s - self._heard_s < SILENT_S
+        except BacktestError:
+            self._heard_s = now_s
+            return True
+
+
+def _is_healthy(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=REPLY_S) as reply:  # noqa: S310 - loopback
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+def _accepts(path: Path) -> bool:
+    with closing(socket.socket(socket.AF_UNIX)) as probe:
+        return probe.connect_ex(str(path)) == 0

@@ -1,0 +1,138 @@
+"""The worker: a Celery process whose children are forked after the definitions were imported, and execute runs.
+
+``python -m backtest_pipelines.service.worker``. Celery replaces children, ends those that pass the hard limit, and
+stops warmly; who runs what is decided by `admission`, and a child's life is in `child`.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+
+import dagster as dg
+from celery import Celery
+from celery.signals import worker_process_init, worker_process_shutdown, worker_ready
+from kombu.exceptions import OperationalError
+
+from backtest_pipelines.errors import BacktestError, BadRequestError
+from backtest_pipelines.executions.settings import Settings, settings_from
+from backtest_pipelines.records.database import Database
+from backtest_pipelines.service.bell import SWEPT_EXPIRES_S, TASK, Bell, celery_app
+from backtest_pipelines.service.child import Child
+
+logger = logging.getLogger(__name__)
+
+SWEEP_S = 1.0
+CONNECTIONS_PER_CHILD = 4
+STATEMENT_TIMEOUT_MS = 30_000
+RECYCLE_CONNECTION_S = 300
+
+
+def main() -> int:
+    """Run a worker until SIGTERM and return the exit status."""
+    try:
+        if not os.environ.get("DAGSTER_HOME"):
+            raise BadRequestError("DAGSTER_HOME", None, "set it to the folder of dagster.yaml, as `up` and `worker` do")
+        settings = settings_from(os.environ)
+        app = worker_app(settings)
+    except BacktestError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    _import_definitions()
+    gc.collect()
+    gc.freeze()  # the children share what is imported: the collector must not write to it
+    app.worker_main(
+        [
+            "worker",
+            "--pool=prefork",
+            f"--concurrency={settings.limits.workers}",
+            "--loglevel=WARNING",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+            f"--hostname=backtest-{os.getpid()}@%h",
+        ]
+    )
+    return 0
+
+
+def worker_app(settings: Settings) -> Celery:
+    """Return the Celery app with its one task, its limits and what happens in each child."""
+    app = celery_app(settings)
+    limits = settings.limits
+    app.conf.update(
+        worker_prefetch_multiplier=1,
+        worker_send_task_events=False,
+        worker_enable_remote_control=False,
+        worker_redirect_stdouts=False,
+        worker_max_tasks_per_child=limits.runs_per_child,
+        worker_max_memory_per_child=limits.memory_mb * 1024,
+        task_time_limit=limits.hard_limit_s,
+        task_store_errors_even_if_ignored=False,
+        broker_transport_options=app.conf.broker_transport_options | {"socket_timeout": 5, "retry_on_timeout": True},
+    )
+    bell = Bell(app)
+    opened: list[Child] = []  # in each child, one, once its stores answered
+
+    def begin(**_: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            opened.append(_child(settings, bell))
+        except Exception:  # a child that ends at once would be replaced without a pause; the next bell tries again
+            logger.exception("The stores do not answer")
+
+    @app.task(name=TASK)  # type: ignore[untyped-decorator]
+    def hear() -> None:
+        if not opened:
+            begin()
+        for child in opened:
+            child.hear()
+
+    def end(**_: object) -> None:
+        for child in opened:
+            child.leave()
+
+    def sweep(**_: object) -> None:
+        threading.Thread(target=_sweep, args=[bell], name="sweep", daemon=True).start()
+
+    worker_process_init.connect(begin, weak=False)
+    worker_process_shutdown.connect(end, weak=False)
+    worker_ready.connect(sweep, weak=False)
+    return app
+
+
+def _import_definitions() -> None:
+    from backtest_pipelines.definitions import defs  # noqa: PLC0415 - a second that a wrong setting need not wait for
+
+    defs().get_repository_def().load_all_definitions()
+
+
+def _child(settings: Settings, bell: Bell) -> Child:
+    """Open everything in the child: connections must not be shared with the parent."""
+    instance = dg.DagsterInstance.get()
+    instance.optimize_for_webserver(
+        statement_timeout=STATEMENT_TIMEOUT_MS, pool_recycle=RECYCLE_CONNECTION_S, max_overflow=CONNECTIONS_PER_CHILD
+    )
+    child = Child(instance, Database(settings.database), settings.limits, bell)
+    child.start()
+    return child
+
+
+def _sweep(bell: Bell) -> None:
+    """Ring where no bell waits: one that was lost costs a second."""
+    while True:
+        time.sleep(SWEEP_S)
+        try:
+            if bell.waiting() == 0:
+                bell.ring(expires_s=SWEPT_EXPIRES_S)
+        except (OperationalError, OSError) as error:
+            logger.warning("The broker does not answer: %s", error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,15 +14,12 @@ if TYPE_CHECKING:
     from backtest_pipelines.cli.screen import Screen
     from backtest_pipelines.client import Client, Job
 
-URL_VARIABLE = "BACKTEST_API_URL"
 SHOWN_APART = ("variant", "symbol", "parameters", "request_id")
 
 
 def add_url(parser: argparse.ArgumentParser) -> None:
     """Add the option that names the service."""
-    parser.add_argument(
-        "--url", help=f"address of the service (or {URL_VARIABLE}); http://127.0.0.1:8000 without either"
-    )
+    parser.add_argument("--url", help="address of the service (or BACKTEST_API_URL); default http://127.0.0.1:8000")
 
 
 def add_job(parser: argparse.ArgumentParser) -> None:
@@ -43,10 +39,9 @@ def service(arguments: argparse.Namespace) -> Iterator[Client]:
     BadRequestError
         If the address is none.
     """
-    from backtest_pipelines.client import DEFAULT_URL, Client  # noqa: PLC0415 - only who asks a service pays for it
+    from backtest_pipelines.client import Client  # noqa: PLC0415 - only who asks a service pays for it
 
-    url = arguments.url or os.environ.get(URL_VARIABLE, "").strip() or DEFAULT_URL
-    with Client(url) as client:
+    with Client(arguments.url) as client:
         try:
             client.ping()
         except UnavailableError as error:

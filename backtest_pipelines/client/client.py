@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from decimal import Decimal
@@ -21,6 +22,7 @@ from backtest_pipelines.errors import BadRequestError, MissingDataError, Unavail
 if TYPE_CHECKING:
     from backtest_pipelines.client.answers import Result
 
+URL_VARIABLE = "BACKTEST_API_URL"
 DEFAULT_URL = "http://127.0.0.1:8000"
 JSON = {"Content-Type": "application/json"}
 
@@ -32,8 +34,8 @@ class Client:
 
     Parameters
     ----------
-    url : str
-        Of the service; default that of ``backtest-pipelines up`` on this machine.
+    url : str, optional
+        Of the service. Default: ``BACKTEST_API_URL``, without it that of ``backtest-pipelines up`` on this machine.
     timeout_s : float
         For connecting and for each wait for bytes.
     retry_s : float
@@ -46,8 +48,9 @@ class Client:
         If the URL is no address of HTTP.
     """
 
-    def __init__(self, url: str = DEFAULT_URL, *, timeout_s: float = 30.0, retry_s: float = 10.0) -> None:
-        self._transport = Transport(url, timeout_s, retry_s)
+    def __init__(self, url: str | None = None, *, timeout_s: float = 30.0, retry_s: float = 10.0) -> None:
+        address = url or os.environ.get(URL_VARIABLE, "").strip() or DEFAULT_URL
+        self._transport = Transport(address, timeout_s, retry_s)
 
     def __enter__(self) -> Self:
         return self

@@ -26,10 +26,10 @@ ON CONFLICT (request_id) DO UPDATE SET request_id = excluded.request_id
 RETURNING {_COLUMNS}
 """  # noqa: S608
 _ATTACH_FIRST: Final = """
-UPDATE jobs SET run_id = ? WHERE job_id = ? AND (run_id = ? OR cancel_requested = 0 AND run_id IS NULL)
+UPDATE jobs SET run_id = ? WHERE job_id = ? AND (run_id = ? OR cancel_requested = 0 AND ended_state IS NULL AND run_id IS NULL)
 """
 _ATTACH_RETRY: Final = """
-UPDATE jobs SET run_id = ? WHERE job_id = ? AND (run_id = ? OR cancel_requested = 0 AND run_id = ?)
+UPDATE jobs SET run_id = ? WHERE job_id = ? AND (run_id = ? OR cancel_requested = 0 AND ended_state IS NULL AND run_id = ?)
 """
 
 
@@ -136,8 +136,8 @@ class JobRecords:
     def attach(self, job_id: str, run_id: str, parent_run_id: str | None) -> bool:
         """Make a run the one that answers a job; return whether it is.
 
-        It is where the job has no run yet or, for a retry, where the job's run is the parent, and nobody asked for the
-        job to be cancelled; and where it was attached before.
+        It is where the job has no run yet or, for a retry, where the job's run is the parent, and the job
+        neither ended nor is to be cancelled; and where it was attached before.
         """
         if parent_run_id is None:
             return self._changes(_ATTACH_FIRST, run_id, job_id, run_id)

@@ -146,8 +146,8 @@ class PostgresDatabase:
 
     def close(self) -> None:
         """Close the connections that are not lent. A later use opens new ones."""
-        while self._idle:
-            self._idle.pop().raw.close()
+        while (connection := self._idle_one()) is not None:
+            connection.raw.close()
 
     def forget_parent(self) -> None:
         """Let go, in a forked child, of what belongs to the parent; psycopg2 leaves the parent's sockets alone."""
@@ -157,8 +157,7 @@ class PostgresDatabase:
         self._idle: list[PostgresConnection] = []
 
     def _take(self) -> PostgresConnection:
-        while self._idle:
-            connection = self._idle.pop()
+        while (connection := self._idle_one()) is not None:
             if connection.reusable:
                 return connection
             connection.raw.close()
@@ -172,6 +171,12 @@ class PostgresDatabase:
                     raise
                 self._migrated = True
         return connection
+
+    def _idle_one(self) -> PostgresConnection | None:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
 
     def _put_back(self, connection: PostgresConnection) -> None:
         if not connection.raw.closed:

@@ -23,6 +23,7 @@ import dagster as dg
 from dagster_postgres.utils import DagsterPostgresException
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from backtest_pipelines.defs.failures import failure
 from backtest_pipelines.errors import BacktestError, TimeLimitError
 from backtest_pipelines.executions.settings import Limits
 from backtest_pipelines.records.claims import Admission, Claims
@@ -30,7 +31,12 @@ from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.workers import Workers
 from backtest_pipelines.service.admission import claim_next
 from backtest_pipelines.service.bell import Bell
-from backtest_pipelines.service.dagster_private import MAX_RETRIES_TAG, capture_interrupts, execute_run
+from backtest_pipelines.service.dagster_private import (
+    MAX_RETRIES_TAG,
+    capture_interrupts,
+    execute_run,
+    in_code_of_a_step,
+)
 from backtest_pipelines.service.launcher import ATTEMPTS
 
 logger = logging.getLogger(__name__)
@@ -63,6 +69,8 @@ class _Execution:
         Monotonic times of the claim, and of the last time that it was seen to be ours.
     stopped_s : float or None
         When it was last told to stop.
+    stop : Failure or None
+        What is raised in its step to stop it. No retry policy heeds it, while an interrupt it would.
     is_over : bool
         Whether its last event was written.
     """
@@ -71,6 +79,7 @@ class _Execution:
     started_s: float
     renewed_s: float
     stopped_s: float | None = None
+    stop: dg.Failure | None = None
     is_over: bool = False
     can_be_stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -156,7 +165,7 @@ class Child:
         return True
 
     def _execute(self, execution: _Execution) -> None:
-        with _signals(execution, self._limits), capture_interrupts():
+        with _signals(execution), capture_interrupts():
             execution.can_be_stopped.set()
             execute_run(execution.run_id, self._instance, lambda _event: None, set_exit_code_on_failure=False)
             execution.can_be_stopped.clear()
@@ -221,16 +230,22 @@ class Child:
         told = execution.stopped_s is not None and now_s - execution.stopped_s < INSIST_S
         if not (cancel or too_long) or told or not execution.can_be_stopped.is_set():
             return
-        if cancel:
-            run = self._instance.get_run_by_id(execution.run_id)
-            if run is not None and run.status != dg.DagsterRunStatus.CANCELING and not run.is_finished:
-                # The start was reported after the cancel: the interrupt would count as a failure.
-                self._instance.report_run_canceling(run)
-        else:
-            self._instance.add_run_tags(execution.run_id, {MAX_RETRIES_TAG: "0"})
+        execution.stop = self._stop_for_cancel(execution) if cancel else self._stop_for_time(execution)
         execution.stopped_s = now_s
         if execution.can_be_stopped.is_set():
-            os.kill(os.getpid(), signal.SIGINT if cancel else signal.SIGUSR1)
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    def _stop_for_cancel(self, execution: _Execution) -> dg.Failure:
+        run = self._instance.get_run_by_id(execution.run_id)
+        if run is not None and run.status != dg.DagsterRunStatus.CANCELING and not run.is_finished:
+            # The start was reported after the cancel: its end would count as a failure.
+            self._instance.report_run_canceling(run)
+        return dg.Failure("Cancelled.", metadata={"error_type": "cancelled"}, allow_retries=False)
+
+    def _stop_for_time(self, execution: _Execution) -> dg.Failure:
+        self._instance.add_run_tags(execution.run_id, {MAX_RETRIES_TAG: "0"})
+        limit = f"the soft limit of {self._limits.soft_limit_s} s"
+        return failure(TimeLimitError(f"the run took longer than {limit} and was stopped"))
 
 
 def _is_away(error: Exception) -> bool:
@@ -239,17 +254,17 @@ def _is_away(error: Exception) -> bool:
 
 
 @contextmanager
-def _signals(execution: _Execution, limits: Limits) -> Iterator[None]:
-    """Let the beat's signals reach the run, and put Celery's handlers back afterwards."""
+def _signals(execution: _Execution) -> Iterator[None]:
+    """Let the beat's signal stop the run, and put Celery's handlers back afterwards."""
 
-    def over_time(_number: int, _frame: FrameType | None) -> None:
-        if execution.can_be_stopped.is_set():
-            raise TimeLimitError(
-                f"the run took longer than the soft limit of {limits.soft_limit_s} s and was stopped: "
-                "ask for less, or raise BACKTEST_SOFT_LIMIT_S"
-            )
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        if not execution.can_be_stopped.is_set() or execution.stop is None:
+            return
+        if in_code_of_a_step():
+            raise execution.stop
+        os.kill(os.getpid(), signal.SIGINT)  # Dagster heeds it where it can
 
-    ours = {signal.SIGINT: signal.default_int_handler, signal.SIGUSR1: over_time, signal.SIGTERM: signal.SIG_IGN}
+    ours = {signal.SIGINT: signal.default_int_handler, signal.SIGUSR1: stop, signal.SIGTERM: signal.SIG_IGN}
     before = {number: signal.signal(number, handler) for number, handler in ours.items()}
     try:
         yield

@@ -5,6 +5,8 @@ executes a queued run in the process that calls it. pyproject.toml pins the exac
 is used here with what it was written for.
 """
 
+import signal
+
 from dagster import DefaultRunLauncher
 from dagster._cli.api import _execute_run_command_body as execute_run
 from dagster._core.errors import DagsterUserCodeUnreachableError
@@ -18,7 +20,7 @@ from dagster._core.storage.tags import (
 )
 from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserialize_value
-from dagster._utils.interrupts import capture_interrupts
+from dagster._utils.interrupts import capture_interrupts, raise_interrupts_as
 from dagster._utils.tags import TagConcurrencyLimitsCounter
 
 __all__ = [
@@ -36,6 +38,8 @@ __all__ = [
     "WorkerStatus",
     "capture_interrupts",
     "execute_run",
+    "in_code_of_a_step",
+    "raise_interrupts_as",
     "stock_process_lives",
 ]
 
@@ -50,3 +54,9 @@ def stock_process_lives(launcher: DefaultRunLauncher, run_id: str) -> bool:
     except DagsterUserCodeUnreachableError:
         return False
     return deserialize_value(reply, CanCancelExecutionResult).can_cancel
+
+
+def in_code_of_a_step() -> bool:
+    """Say whether an interrupt would be raised at once, as it is in the code of a step, and not kept for later."""
+    handler = signal.getsignal(signal.SIGINT)
+    return getattr(handler, "__qualname__", "").startswith(f"{raise_interrupts_as.__qualname__}.")

@@ -1,18 +1,19 @@
 """The API as a process of its own, as users run it."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-START_S = 30.0
+START_S = 90.0
 STOP_S = 10.0
 
 
@@ -59,12 +60,12 @@ def running(
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.terminate()
-        try:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
             process.wait(STOP_S)
-        finally:
-            process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def wait_until_ok(url: str, process: subprocess.Popen[bytes]) -> None:

@@ -13,6 +13,7 @@ from backtest_pipelines_tests.api.processes import Api, api
 from backtest_pipelines_tests.api.upstream import Upstream, upstream
 
 JSON = {"Content-Type": "application/json"}
+CLIENT = httpx.Client(trust_env=False)
 MUTATION = {"query": "mutation { __typename }"}
 
 
@@ -42,7 +43,7 @@ def own(guarded: Api) -> dict[str, str]:
 )
 @pytest.mark.parametrize("path", ["/", "/api/v1/jobs", "/health", "/graphql"])
 def test_a_foreign_host_is_refused(guarded: Api, stand_in: Upstream, host: str, path: str) -> None:
-    answer = httpx.post(f"{guarded.url}{path}", headers={"Host": host}, json=MUTATION)
+    answer = CLIENT.post(f"{guarded.url}{path}", headers={"Host": host}, json=MUTATION)
     assert (answer.status_code, answer.headers["content-type"]) == (403, "application/problem+json")
     assert (answer.json()["field"], answer.json()["value"]) == ("Host", host)
     assert stand_in.requests == []
@@ -50,13 +51,13 @@ def test_a_foreign_host_is_refused(guarded: Api, stand_in: Upstream, host: str, 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:9000", "[::1]:8000", "127.0.0.1", "backtests.example"])
 def test_its_own_names_pass_whatever_the_port(guarded: Api, host: str) -> None:
-    assert httpx.get(f"{guarded.url}/health", headers={"Host": host}).json() == {"status": "ok"}
+    assert CLIENT.get(f"{guarded.url}/health", headers={"Host": host}).json() == {"status": "ok"}
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1", "http://localhost"])
 @pytest.mark.parametrize("path", ["/graphql", "/api/v1/jobs"])
 def test_a_page_of_another_origin_is_refused(guarded: Api, stand_in: Upstream, origin: str, path: str) -> None:
-    answer = httpx.post(f"{guarded.url}{path}", headers={"Origin": origin}, json=MUTATION)
+    answer = CLIENT.post(f"{guarded.url}{path}", headers={"Origin": origin}, json=MUTATION)
     assert (answer.status_code, answer.json()["field"]) == (403, "Origin")
     assert stand_in.requests == []
 
@@ -64,18 +65,18 @@ def test_a_page_of_another_origin_is_refused(guarded: Api, stand_in: Upstream, o
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_what_a_browser_says_comes_from_elsewhere_is_refused_but_for_a_link(guarded: Api, site: str) -> None:
     headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
-    assert httpx.get(f"{guarded.url}/api/v1/jobs", headers=headers).status_code == 403
-    assert httpx.post(f"{guarded.url}/graphql", headers=headers, json=MUTATION).status_code == 403
+    assert CLIENT.get(f"{guarded.url}/api/v1/jobs", headers=headers).status_code == 403
+    assert CLIENT.post(f"{guarded.url}/graphql", headers=headers, json=MUTATION).status_code == 403
     link = headers | {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-    assert httpx.get(f"{guarded.url}/runs", headers=link).status_code == 207
-    assert httpx.post(f"{guarded.url}/runs", headers=link).status_code == 403
+    assert CLIENT.get(f"{guarded.url}/runs", headers=link).status_code == 207
+    assert CLIENT.post(f"{guarded.url}/runs", headers=link).status_code == 403
     frame = link | {"Sec-Fetch-Dest": "iframe"}
-    assert httpx.get(f"{guarded.url}/runs", headers=frame).status_code == 403
+    assert CLIENT.get(f"{guarded.url}/runs", headers=frame).status_code == 403
 
 
 def test_its_own_pages_and_programs_may_ask(guarded: Api, stand_in: Upstream) -> None:
-    assert httpx.post(f"{guarded.url}/graphql", headers=own(guarded), json=MUTATION).status_code == 207
-    assert httpx.post(f"{guarded.url}/graphql?op=x", json=MUTATION).status_code == 207
+    assert CLIENT.post(f"{guarded.url}/graphql", headers=own(guarded), json=MUTATION).status_code == 207
+    assert CLIENT.post(f"{guarded.url}/graphql?op=x", json=MUTATION).status_code == 207
     assert len(stand_in.requests) == 2
 
 
@@ -107,7 +108,7 @@ def test_graphql_passes_by_post_only_however_its_path_is_written(
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "application/graphql", None])
 def test_graphql_is_taken_as_json_only(guarded: Api, stand_in: Upstream, media_type: str | None) -> None:
     headers = {"Content-Type": media_type} if media_type else {}
-    assert httpx.post(f"{guarded.url}/graphql", headers=headers, content=b"{}").status_code == 415
+    assert CLIENT.post(f"{guarded.url}/graphql", headers=headers, content=b"{}").status_code == 415
     assert stand_in.requests == []
 
 

@@ -1,7 +1,8 @@
 """Every block of code is executed: the blocks of a page one after the other, as a reader would type them.
 
 A page that writes the sample market itself starts in an empty folder; any other finds three months of it in
-``my-files``, ingested. What cannot run in a test is marked ``console`` and names targets of the Makefile.
+``my-files``, ingested. The pages `WITH_SERVICE` are executed against a running service, in the tests of the client.
+What cannot run in a test is marked ``console`` and names targets of the Makefile.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
@@ -24,6 +26,7 @@ EXECUTED = ("bash", "python")
 SHOWN = ("console", "text", "json", "csv")
 """Languages of blocks that are not executed: commands of the Makefile, output, and files."""
 TESTED_ELSEWHERE = DOCS / "command-line.md"
+WITH_SERVICE = (DOCS / "how-to" / "use-the-client.md", DOCS / "how-to" / "use-graphql.md")
 FIRST_DAY, LAST_DAY = date(2024, 6, 3), date(2024, 8, 30)
 
 PAGES = [page for page in pages() if page != TESTED_ELSEWHERE]
@@ -62,17 +65,22 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if _is_executed(page)], ids=_name)
+@pytest.mark.parametrize("page", [page for page in PAGES if _is_executed(page) and page not in WITH_SERVICE], ids=_name)
 def test_the_blocks_of_a_page_run(page: Path, prepared: Path, tmp_path: Path) -> None:
     folder = tmp_path / "reader"
     if any("backtest-pipelines sample" in block.text for block in blocks(page)):
         folder.mkdir()
     else:
         shutil.copytree(prepared, folder)
+    run_blocks(page, folder, _environment(folder))
+
+
+def run_blocks(page: Path, folder: Path, environment: Mapping[str, str]) -> None:
+    """Execute the blocks of a page in a folder."""
     finished = subprocess.run(
         ["bash", "-c", _script(page)],
         cwd=folder,
-        env=_environment(folder),
+        env=dict(environment),
         capture_output=True,
         text=True,
         timeout=240,

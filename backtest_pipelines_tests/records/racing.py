@@ -54,7 +54,8 @@ def _run(
                 barrier.wait(TIMEOUT_S)
                 done.append(work(databases[location], number, racer))
         finally:
-            barrier.abort() if len(done) < len(locations) else None
+            if len(done) < len(locations):
+                barrier.abort()
             results.put((racer, done))
 
     threads = [threading.Thread(target=rounds, args=(first + number,)) for number in range(THREADS)]

@@ -186,7 +186,7 @@ def _parts(
     needs = tuple(part.name for part in first)
     return [
         *first,
-        parts.code_part(code, definitions),
+        parts.code_part(code, definitions, web_port),
         parts.web_part(web_port, workspace_file, (*needs, "code")),
         parts.worker_part(workers, needs),
         parts.daemon_part(web_port, workspace_file, (*needs, "code")),

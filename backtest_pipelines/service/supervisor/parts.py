@@ -36,15 +36,25 @@ def store_part() -> Part:
     return Part("store", [sys.executable, "-m", "backtest_pipelines.service.store"], None)
 
 
-def code_part(path: Path, definitions: str) -> Part:
-    """Return Dagster's code server for a module of definitions, on a socket."""
+def code_part(path: Path, definitions: str, web_port: int) -> Part:
+    """Return Dagster's code server for a module of definitions, on a socket.
+
+    The web server connects to one that came back by itself, which takes it up to ten seconds: it is waited for.
+    """
     command = [sys.executable, "-m", "dagster", "code-server", "start", "-m", definitions]
-    return Part("code", [*command, "--location-name", LOCATION, "-s", path], lambda _pid: _accepts(path))
+    web = Dagster(f"http://{HOST}:{web_port}", REPLY_S)
+
+    def is_ready(_pid: int) -> bool:
+        if not _accepts(socket.AF_UNIX, str(path)):
+            return False
+        return not _accepts(socket.AF_INET, (HOST, web_port)) or web.is_ready()
+
+    return Part("code", [*command, "--location-name", LOCATION, "-s", path], is_ready)
 
 
 def web_part(port: int, workspace_file: Path, needs: tuple[str, ...]) -> Part:
     """Return Dagster's web server, which answers when it has loaded the definitions."""
-    command = [sys.executable, "-m", "dagster_webserver", "-h", HOST, "-p", str(port), "-w", workspace_file]
+    command = [sys.executable, "-m", "dagster_webserver", "-h", HOST, "-p", str(port), "-w", str(workspace_file)]
     dagster = Dagster(f"http://{HOST}:{port}", REPLY_S)
     return Part("web", command, lambda _pid: dagster.is_ready(), needs)
 
@@ -122,6 +132,7 @@ def _is_healthy(url: str) -> bool:
         return False
 
 
-def _accepts(path: Path) -> bool:
-    with closing(socket.socket(socket.AF_UNIX)) as probe:
-        return probe.connect_ex(str(path)) == 0
+def _accepts(family: socket.AddressFamily, address: str | tuple[str, int]) -> bool:
+    with closing(socket.socket(family)) as probe:
+        probe.settimeout(REPLY_S)
+        return probe.connect_ex(address) == 0

@@ -1,0 +1,73 @@
+"""What Dagster keeps private and the service uses: a change of it must be noticed here, not by a user."""
+
+import inspect
+import signal
+from importlib.metadata import version
+from pathlib import Path
+from tomllib import loads
+
+import dagster as dg
+
+from backtest_pipelines.service import dagster_private as private
+
+PINNED = {
+    "dagster": "1.13.27",
+    "dagster-webserver": "1.13.27",
+    "dagster-celery": "0.29.27",
+    "dagster-postgres": "0.29.27",
+}
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_versions_are_pinned_and_installed() -> None:
+    dependencies = loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    for name, pinned in PINNED.items():
+        assert f"{name}=={pinned}" in dependencies
+        assert version(name) == pinned
+
+
+def test_execute_run_takes_what_it_is_given() -> None:
+    parameters = inspect.signature(private.execute_run).parameters
+    assert list(parameters) == ["run_id", "instance", "write_stream_fn", "set_exit_code_on_failure"]
+
+
+def test_a_launcher_is_asked_what_ours_answers() -> None:
+    assert private.RunLauncher.__abstractmethods__ == {"launch_run", "terminate"}
+    assert list(inspect.signature(private.RunLauncher.check_run_worker_health).parameters) == ["self", "run"]
+    assert private.LaunchRunContext._fields == ("dagster_run", "workspace")
+    assert {"status", "msg"} <= set(private.CheckRunHealthResult._fields)
+
+
+def test_a_coordinator_is_asked_what_ours_answers() -> None:
+    assert list(inspect.signature(dg.QueuedRunCoordinator.submit_run).parameters) == ["self", "context"]
+    assert list(inspect.signature(dg.QueuedRunCoordinator.cancel_run).parameters) == ["self", "run_id"]
+
+
+def test_counters_of_limits_take_what_they_are_given() -> None:
+    assert list(inspect.signature(private.TagConcurrencyLimitsCounter).parameters) == [
+        "tag_concurrency_limits",
+        "in_progress_tagged_items",
+    ]
+    assert {"concurrency_keys", "pool_limits", "slot_count_offset", "pool_granularity"} <= set(
+        inspect.signature(private.GlobalOpConcurrencyLimitsCounter).parameters
+    )
+
+
+def test_the_code_of_a_step_is_told_from_other_code() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    try:
+        assert not private.in_code_of_a_step()
+        with private.capture_interrupts():
+            assert not private.in_code_of_a_step()
+            with private.raise_interrupts_as(KeyboardInterrupt):
+                assert private.in_code_of_a_step()
+            assert not private.in_code_of_a_step()
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGTERM, before[1])
+
+
+def test_events_are_written_through_the_method_that_is_fenced() -> None:
+    parameters = inspect.signature(dg.DagsterInstance.handle_new_event).parameters
+    assert list(parameters) == ["self", "event", "batch_metadata"]
+    assert "handle_new_event" in inspect.getsource(dg.DagsterInstance.report_dagster_event)

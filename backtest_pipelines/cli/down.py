@@ -21,21 +21,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def command(arguments: argparse.Namespace, screen: Screen) -> int:
     """Stop the supervisor, or what a killed one left; without either say so."""
-    from backtest_pipelines.service.supervisor.installation import end_leftovers  # noqa: PLC0415 - this command alone
-    from backtest_pipelines.service.supervisor.state import read_state, remove_state  # noqa: PLC0415
-    from backtest_pipelines.service.supervisor.status import stop_supervisor  # noqa: PLC0415
+    from backtest_pipelines.service.supervisor.home import held  # noqa: PLC0415 - this command alone
+    from backtest_pipelines.service.supervisor.installation import clear_away  # noqa: PLC0415
+    from backtest_pipelines.service.supervisor.status import running_state, stop_supervisor  # noqa: PLC0415
 
     home = settings_from(os.environ, home=arguments.home).home
-    state = read_state(home)
-    stopped = 0
+    state = running_state(home)
     if state is not None:
-        if state.supervisor.is_alive():
-            stop_supervisor(state)
-            stopped = 1
-        stopped += end_leftovers(state)
-        remove_state(home)
+        stop_supervisor(state)
+    left = 0
+    if home.exists():
+        with held(home):
+            left = clear_away(home)
+    stopped = state is not None or left > 0
     if screen.as_json:
-        screen.json({"stopped": stopped > 0})
+        screen.json({"stopped": stopped})
     else:
         screen.line(f"stopped what ran on {home}" if stopped else f"nothing runs on {home}")
     return 0

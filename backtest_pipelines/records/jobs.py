@@ -26,10 +26,12 @@ ON CONFLICT (request_id) DO UPDATE SET request_id = excluded.request_id
 RETURNING {_COLUMNS}
 """  # noqa: S608
 _ATTACH_FIRST: Final = """
-UPDATE jobs SET run_id = ? WHERE job_id = ? AND (run_id = ? OR cancel_requested = 0 AND ended_state IS NULL AND run_id IS NULL)
+UPDATE jobs SET run_id = ?
+WHERE job_id = ? AND (run_id = ? OR cancel_requested = 0 AND ended_state IS NULL AND run_id IS NULL)
 """
 _ATTACH_RETRY: Final = """
-UPDATE jobs SET run_id = ? WHERE job_id = ? AND (run_id = ? OR cancel_requested = 0 AND ended_state IS NULL AND run_id = ?)
+UPDATE jobs SET run_id = ?
+WHERE job_id = ? AND (run_id = ? OR cancel_requested = 0 AND ended_state IS NULL AND run_id = ?)
 """
 
 

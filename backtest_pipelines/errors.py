@@ -102,4 +102,4 @@ class WorkerLostError(BacktestError):
 
 
 class RunGivenAwayError(BacktestError):
-    """This process stood still for so long that its run was given to another: it must not write any more."""
+    """The process stood still for so long that its run was given to another: it must not write any more."""

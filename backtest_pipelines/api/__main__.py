@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ from backtest_pipelines.api.app import create_app
 from backtest_pipelines.errors import BacktestError
 from backtest_pipelines.executions.settings import settings_from
 
-GRACE_S: Final = 4
+GRACE_S: Final = 3
 """How long answers under way may take once the end was asked for."""
 
 
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         app = create_app(settings_from(os.environ), given.dagster_url, given.host, given.allow_host)
     except BacktestError as error:
         parser.exit(error.exit_code, f"error: {error}\n")
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     config = uvicorn.Config(
         app,
         host=given.host,

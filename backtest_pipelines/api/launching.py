@@ -15,6 +15,7 @@ from typing import Final
 from backtest_pipelines.api.job_request import run_config
 from backtest_pipelines.api.job_views import ended_state, run_states
 from backtest_pipelines.api.services import Services
+from backtest_pipelines.api.web_server import NoAnswerError
 from backtest_pipelines.client import graphql
 from backtest_pipelines.client.graphql import RunState
 from backtest_pipelines.errors import BacktestError, BugError, UnavailableError
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 WAIT_S: Final = 2.0
 """How long a caller waits for the launch of its job, which then goes on by itself."""
+FINISH_S: Final = 1.0
 LAUNCHES_AT_ONCE: Final = 4
 """More would not be faster: the web server takes its time for each."""
 LOOK_AFTER_EACH_S: Final = 1.0
@@ -78,12 +80,12 @@ class Launcher:
         while True:
             start = time.monotonic()
             try:
-                await self._launch_left_behind()
+                trouble = await self._launch_left_behind()
                 await self._look_at_open()
                 if time.monotonic() - pruned_at > PRUNE_EACH_S:
                     await self._services.call(self._services.jobs.prune, self._keep_s)
                     pruned_at = time.monotonic()
-                self._note("")
+                self._note(trouble)
             except BacktestError as error:
                 self._note(str(error))
             except Exception:
@@ -91,9 +93,9 @@ class Launcher:
             await asyncio.sleep(max(LOOK_AFTER_EACH_S, (time.monotonic() - start) / LOAD_SHARE))
 
     async def finish(self) -> None:
-        """Wait for the launches that are under way."""
+        """Give the launches under way a moment; what is not done then is launched again at the next start."""
         if self._launching:
-            await asyncio.wait(self._launching.values())
+            await asyncio.wait(self._launching.values(), timeout=FINISH_S)
 
     def _task(self, job: Job) -> asyncio.Task[None]:
         task = self._launching.get(job.job_id)
@@ -122,14 +124,22 @@ class Launcher:
         else:
             await self._services.call(self._services.jobs.mark_launched, job.job_id)
 
-    async def _launch_left_behind(self) -> None:
+    async def _launch_left_behind(self) -> str:
+        """Launch each job that waits for it; return why one still does. That one keeps no other from its launch."""
+        trouble = ""
         for job in await self._services.call(self._services.jobs.unlaunched, UNLAUNCHED_AFTER_S):
             if job.run_id is not None:
                 await self._services.call(self._services.jobs.mark_launched, job.job_id)
             elif job.cancel_requested:
                 await self.cancel(job)
             elif job.job_id not in self._launching:
-                await self._launch(job)
+                try:
+                    await self._launch(job)
+                except NoAnswerError:
+                    raise
+                except UnavailableError as error:
+                    trouble = f"job {job.job_id} waits for its launch: {error}"
+        return trouble
 
     async def _look_at_open(self) -> None:
         jobs = [job for job in await self._services.call(self._services.jobs.open) if job.run_id]
@@ -154,6 +164,6 @@ class Launcher:
         if trouble != self._trouble:
             self._trouble = trouble
             if trouble:
-                logger.warning("jobs cannot be looked after just now: %s", trouble)
+                logger.warning("not all jobs can be looked after just now: %s", trouble)
             else:
-                logger.info("jobs are looked after again")
+                logger.warning("jobs are looked after again")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -12,6 +11,7 @@ from typing import Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from backtest_pipelines.errors import (
@@ -22,8 +22,6 @@ from backtest_pipelines.errors import (
     UnavailableError,
 )
 from backtest_pipelines.records.jobs import RequestConflictError
-
-logger = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 1
@@ -80,6 +78,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(BacktestError, _of_this_package)
     app.add_exception_handler(RequestValidationError, _of_validation)
     app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(ClientDisconnect, _of_hanging_up)
     app.add_exception_handler(Exception, _of_a_bug)
 
 
@@ -111,6 +110,10 @@ async def _of_http(_: Request, error: Exception) -> Response:
     return problem(error.status_code, str(error.detail), error.headers)
 
 
-async def _of_a_bug(_: Request, error: Exception) -> Response:
-    logger.error("a bug of the API", exc_info=error)
+async def _of_hanging_up(_: Request, __: Exception) -> Response:
+    return problem(400, "The caller hung up before its request was whole.")
+
+
+async def _of_a_bug(_: Request, __: Exception) -> Response:
+    # The server logs the traceback.
     return problem(500, "This is a bug of the API: its log has the traceback. Please report it.")

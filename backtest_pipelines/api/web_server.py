@@ -13,6 +13,10 @@ ASK_S: Final = 30.0
 """How long one question may take: the web server waits up to 5 s and more for a busy store."""
 
 
+class NoAnswerError(UnavailableError):
+    """Dagster's web server does not answer at all, just now."""
+
+
 class WebServer:
     """Dagster's web server at a URL.
 
@@ -32,8 +36,10 @@ class WebServer:
 
         Raises
         ------
-        UnavailableError
+        NoAnswerError
             If the server does not answer.
+        UnavailableError
+            If it failed on the way to its answer.
         BugError
             If it refuses the document.
         """
@@ -47,5 +53,5 @@ class WebServer:
                 reply = await answer.read()
         except (aiohttp.ClientError, OSError) as error:
             msg = f"Dagster's web server at {self._url} does not answer: {error or type(error).__name__}"
-            raise UnavailableError(msg) from error
+            raise NoAnswerError(msg) from error
         return graphql.data(reply)

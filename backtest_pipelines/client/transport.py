@@ -1,19 +1,18 @@
-"""HTTP to the service: connections that are kept, and requests that are sent again when they got lost.
+"""HTTP to the service: requests that are sent again when they got lost.
 
 Every request of the service may be sent twice without harm (a submission carries its request id), so that one rule
-holds for all. ``http.client`` because a command that asks one question starts in 0.05 s with it; httpx and what it
-imports take 0.2 to 0.3 s.
+holds for all.
 """
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from queue import Empty, LifoQueue
-from urllib.parse import urlsplit
+
+import httpx
 
 from backtest_pipelines.errors import BadRequestError, UnavailableError
 
@@ -49,20 +48,16 @@ class Transport:
     """
 
     def __init__(self, url: str, timeout_s: float, retry_s: float) -> None:
-        parts = urlsplit(url)
         try:
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            host, port = None, None
-        if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
+            address = httpx.URL(url)
+        except httpx.InvalidURL:
+            address = httpx.URL()
+        if address.scheme not in ("http", "https") or not address.host or address.query or address.fragment:
             raise BadRequestError("url", url, "allowed: an address such as http://127.0.0.1:8000")
         self.url = url.rstrip("/")
-        self._path = parts.path.rstrip("/")
-        self._address = host, port
-        self._kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        self._timeout_s = timeout_s
         self._retry_s = retry_s
-        self._idle: LifoQueue[HTTPConnection] = LifoQueue()
+        # A proxy of the environment is for other places than one's own service.
+        self._http = httpx.Client(timeout=timeout_s, trust_env=False)
 
     def send(
         self,
@@ -93,48 +88,21 @@ class Transport:
         while True:
             lost: Exception | None = None
             try:
-                reply = self._send_once(method, path, body, headers or {})
-            except (OSError, HTTPException) as error:
+                response = self._http.request(method, self.url + path, content=body, headers=headers)
+            except httpx.TransportError as error:
                 lost = error
             else:
+                reply = Reply(response.status_code, response.content)
                 if reply.status not in NOT_NOW:
                     return reply
             if time.monotonic() + pause_s > deadline:
                 if lost is None:
                     return reply
-                msg = f"no service answers at {self.url} ({_reason(lost)})"
+                msg = f"no service answers at {self.url} ({lost or type(lost).__name__})"
                 raise UnavailableError(msg) from lost
-            time.sleep(pause_s)
+            time.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - many that lost one service do not return together
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     def close(self) -> None:
-        """Close the idle connections."""
-        while True:
-            try:
-                self._idle.get_nowait().close()
-            except Empty:
-                return
-
-    def _send_once(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
-        try:
-            connection = self._idle.get_nowait()
-        except Empty:
-            connection = self._kind(*self._address, timeout=self._timeout_s)
-        try:
-            connection.request(method, self._path + path, body, dict(headers))
-            response = connection.getresponse()
-            reply = Reply(response.status, response.read())
-        except (OSError, HTTPException):
-            # The service went away: what else is idle was connected to the same process.
-            connection.close()
-            self.close()
-            raise
-        except BaseException:
-            connection.close()
-            raise
-        self._idle.put(connection)
-        return reply
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error or type(error).__name__)
+        """Close the connections."""
+        self._http.close()

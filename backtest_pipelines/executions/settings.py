@@ -23,7 +23,9 @@ VARIABLES: Mapping[str, str] = {
     ),
     "BACKTEST_WORKERS": "Runs that a worker executes at the same time; 2 by default",
     "BACKTEST_WORKER_RUNS": "Bells that a worker's child hears before it is replaced; 1000 by default",
-    "BACKTEST_WORKER_MEMORY_MB": "Resident memory from which on a worker's child is replaced after its run; 1000 by default",
+    "BACKTEST_WORKER_MEMORY_MB": (
+        "Resident memory from which on a worker's child is replaced after its run; 1000 by default"
+    ),
     "BACKTEST_SOFT_LIMIT_S": "Seconds after which a run is stopped, saying why; 3300 by default",
     "BACKTEST_HARD_LIMIT_S": "Seconds after which the process of a run is killed; 3600 by default",
     "BACKTEST_JOB_KEEP_H": "Hours that a finished job, and with it its request id, is known; 24 by default",

@@ -129,7 +129,8 @@ def _sorted_out(
         queued.extend(page)
         if len(page) < PAGE_RUNS:
             break
-    active, waiting = [], []
+    active: list[dg.RunRecord] = []
+    waiting: list[dg.RunRecord] = []
     for record in (*in_progress, *queued):
         claim = held.get(record.dagster_run.run_id)
         begun = record.dagster_run.status in _IN_PROGRESS[1:]
@@ -146,7 +147,7 @@ def _pause_is_over(record: dg.RunRecord) -> bool:
         return True
     chance = sha256(run.run_id.encode()).digest()[0] / 255
     pause_s = RETRY_PAUSE_S * 2 ** (number - 1) * (0.5 + chance)
-    return time.time() - record.create_timestamp.timestamp() >= pause_s
+    return bool(time.time() - record.create_timestamp.timestamp() >= pause_s)
 
 
 def _pools(

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from celery import Celery
 from dagster_celery.make_app import make_app_with_task_routes
-from kombu import Queue
+from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 
 from backtest_pipelines.errors import BadRequestError
@@ -44,7 +44,7 @@ def celery_app(settings: Settings) -> Celery:
         task_routes={TASK: {"queue": queue}}, app_args={"broker": broker_url(settings.redis)}
     )
     app.conf.update(
-        task_queues=[Queue(queue)],
+        task_queues=[Queue(queue)],  # type: ignore[no-untyped-call]
         task_default_queue=queue,
         # A queue with priorities would be ten lists in Redis; priorities are Dagster's.
         task_queue_max_priority=None,

@@ -13,7 +13,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -264,7 +264,11 @@ def _signals(execution: _Execution) -> Iterator[None]:
             raise execution.stop
         os.kill(os.getpid(), signal.SIGINT)  # Dagster heeds it where it can
 
-    ours = {signal.SIGINT: signal.default_int_handler, signal.SIGUSR1: stop, signal.SIGTERM: signal.SIG_IGN}
+    ours: dict[signal.Signals, Callable[[int, FrameType | None], object] | signal.Handlers] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGUSR1: stop,
+        signal.SIGTERM: signal.SIG_IGN,
+    }
     before = {number: signal.signal(number, handler) for number, handler in ours.items()}
     try:
         yield

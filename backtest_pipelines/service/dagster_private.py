@@ -46,7 +46,8 @@ __all__ = [
 
 def stock_process_lives(launcher: DefaultRunLauncher, run_id: str) -> bool:
     """Say whether the code server still has the process of a run that the stock launcher started."""
-    client = launcher._get_grpc_client_for_termination(run_id)  # noqa: SLF001 - it alone knows which server has it
+    # It alone knows which server has the process.
+    client = launcher._get_grpc_client_for_termination(run_id)  # type: ignore[no-untyped-call] # noqa: SLF001
     if client is None:
         return False
     try:

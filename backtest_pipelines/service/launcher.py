@@ -48,7 +48,7 @@ class BellLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         self._stock = dg.DefaultRunLauncher()
         self._waiting: dict[str, LaunchRunContext] = {}
         self._watching = threading.Lock()
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:
@@ -103,7 +103,7 @@ class BellLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
             return False
         claim = self._claims.get(run_id)
         if claim is not None and claim.owner.startswith(STOCK):
-            return bool(self._stock.terminate(run_id))
+            return bool(self._stock.terminate(run_id))  # type: ignore[no-untyped-call]
         self._instance.report_run_canceling(run)
         self._claims.request_cancel(run_id)
         return True

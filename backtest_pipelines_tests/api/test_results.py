@@ -1,5 +1,7 @@
 """Answers by their fingerprint, and the door's small services, without Dagster."""
 
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,3 +58,13 @@ def test_it_is_healthy_and_describes_itself_without_a_web_server(alone: Api) -> 
     described = httpx.get(f"{alone.url}/api/v1/openapi.json").json()
     paths = {"/api/v1/jobs", "/api/v1/jobs/{job_id}", "/api/v1/results/{fingerprint}", "/health"}
     assert set(described["paths"]) == paths
+
+
+def test_a_caller_that_hangs_up_in_the_middle_of_a_body_is_no_bug(alone: Api) -> None:
+    with socket.create_connection(("127.0.0.1", alone.port)) as caller:
+        head = "POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        caller.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+        time.sleep(0.2)
+    time.sleep(0.2)
+    assert httpx.get(f"{alone.url}/health").status_code == 200
+    assert "Traceback" not in (alone.home / "api.log").read_text()

@@ -78,7 +78,9 @@ def test_the_block_is_real() -> None:
     assert "dagster is blocked" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["backtest_pipelines.definitions", "backtest_pipelines.service.servers"])
+@pytest.mark.parametrize(
+    "name", ["backtest_pipelines.definitions", "backtest_pipelines.service.worker", "backtest_pipelines.cli.up"]
+)
 def test_the_rooms_for_dagster_read_no_setting_at_import(name: str) -> None:
     unblocked = IMPORT_ALL.replace("sys.meta_path.insert(0, Blocked())", "")
     done = subprocess.run(

@@ -230,4 +230,4 @@ def test_logs_go_on_after_the_piece_before_and_begin_anew_with_a_new_attempt(ser
 def test_the_client_imports_neither_dagster_nor_pyarrow_nor_pandas() -> None:
     code = "import sys, backtest_pipelines.client; print(*{name.split('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
-    assert set(done.stdout.split()) & {"dagster", "pyarrow", "numpy", "pandas", "sqlite3", "pydantic", "rich"} == set()
+    assert set(done.stdout.split()) & {"dagster", "pyarrow", "numpy", "pandas", "sqlite3", "pydantic"} == set()

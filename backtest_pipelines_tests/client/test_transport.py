@@ -89,13 +89,3 @@ def test_threads_share_a_client_and_equal_request_ids_are_one_job(service: Servi
         jobs = list(pool.map(lambda number: client.submit(WEEKLY, request_id=f"{number % 5}"), range(80)))
     assert len({job.job_id for job in jobs}) == 5
     assert sorted(service.jobs) == sorted({job.job_id for job in jobs})
-
-
-def test_connections_are_kept_between_requests_and_closed_at_the_end(service: Service) -> None:
-    with Client(service.url) as client:
-        for _ in range(5):
-            client.ping()
-        assert client._transport._idle.qsize() == 1
-    assert client._transport._idle.empty()
-    client.ping()
-    client.close()

@@ -8,35 +8,24 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import signal
-import sys
 import tempfile
-import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from contextlib import closing, contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-import psutil
 import psycopg2
 from rich.console import Console
 
-from backtest_pipelines.client.client import Client
-from backtest_pipelines.executions.settings import settings_from
-from backtest_pipelines.records.database import Database
-from backtest_pipelines.records.workers import Workers
-from backtest_pipelines.service.supervisor.state import read_state
-from backtest_pipelines_tests.benchmarks.service_installations import (
-    Measured,
-    build_market,
-    environment,
-    new_home,
-    ours,
-    ours_with,
-    stock,
+from backtest_pipelines_tests.benchmarks.service_installations import build_market, new_home
+from backtest_pipelines_tests.benchmarks.service_measure import (
+    CALLERS,
+    Extras,
+    Series,
+    Size,
+    measured_ours,
+    measured_stock,
 )
 from backtest_pipelines_tests.benchmarks.service_report import (
     Figure,
@@ -46,96 +35,121 @@ from backtest_pipelines_tests.benchmarks.service_report import (
     shares_table,
     spread,
 )
-from backtest_pipelines_tests.benchmarks.service_runs import (
-    VARIANT,
-    Cancels,
-    Questions,
-    Timing,
-    Web,
-    burst_s,
-    cancels,
-    timed_job,
-    timed_run,
-    wait,
-)
 from backtest_pipelines_tests.postgres import PostgresServer
-from backtest_pipelines_tests.service.dagster import witness
 
-SLOW_DEFINITIONS = "backtest_pipelines_tests.service.slow_definitions"
-CALLERS = 8
-OUR_SLOTS, STOCK_SLOTS = 2, 4
-WARM_UP_RUNS = 4
-REST_S = 5.0
 P50_AT_MOST_MS = {"SQLite": 500.0, "Postgres": 250.0}
 
 
-@dataclass(frozen=True)
-class Size:
-    """How often each thing is measured: runs of a series, runs of a burst, rounds of cancels and kills."""
-
-    runs: int
-    burst: int
-    rounds: int
-
-
-@dataclass(frozen=True)
-class Series:
-    """What both launchers are measured by."""
-
-    runs: list[Timing]
-    burst_s: float
-    memory_mb: float
-    cancels: Cancels
-
-
-@dataclass(frozen=True)
-class OurOwn:
-    """What there is of ours alone: times in ms, but those named otherwise."""
-
-    jobs: list[Timing]
-    look_ms: list[float]
-    result_ms: list[float]
-    first_ready_s: float
-    again_ready_s: float
-    rest_mb: dict[str, float]
-    kills_ms: dict[str, list[float]]
-
-
-NewDatabase = Callable[[], str | None]
-
-
 def main() -> None:
+    """Measure both stores and print a table of each, with its shares."""
     parser = argparse.ArgumentParser(description="Print the service's figures beside those of the stock launcher.")
     parser.add_argument("--runs", type=int, default=20, help="of each series; default 20")
     parser.add_argument("--burst", type=int, default=50, help=f"runs from {CALLERS} callers; default 50")
-    parser.add_argument("--rounds", type=int, default=3, help="of cancels and kills; default 3")
+    parser.add_argument("--rounds", type=int, default=3, help="of cancels and of kills; default 3")
     parser.add_argument("--store", choices=("sqlite", "postgres"), help="one of the two only")
     arguments = parser.parse_args()
     size = Size(arguments.runs, arguments.burst, arguments.rounds)
     console = Console(width=118)
-    console.print(f"Python {platform.python_version()}, {os.cpu_count()} cores; {size}")
-    console.print("Each question is asked once: every run computes its answer.")
+    console.print(
+        f"Python {platform.python_version()}, {os.cpu_count()} cores; series of {size.runs} runs, "
+        f"{size.rounds} rounds of cancels and kills. No question is asked twice: each run computes."
+    )
     with tempfile.TemporaryDirectory(prefix="btb-", ignore_cleanup_errors=True) as folder:
         place = Path(folder)
         build_market(place / "market")
         if arguments.store != "postgres":
             _measure("SQLite", place, lambda: None, size, console)
         if arguments.store != "sqlite":
-            with _postgres(place / "postgres") as (name, new_database):
-                _measure(name, place, new_database, size, console)
+            with _postgres(place / "server") as new_database:
+                _measure("Postgres", place, new_database, size, console)
 
 
-def _measure(store: str, place: Path, new_database: NewDatabase, size: Size, console: Console) -> None:
-    folder = place / store.split()[0]
-    theirs, _ = _series(stock, folder / "stock", place / "market", new_database(), size)
-    mine, own = _ours(folder / "ours", place / "market", new_database(), size)
-    console.print(figures_table(store, _figures(store, mine, theirs, own, size)))
-    for name, series in (("stock", theirs.runs), ("ours", mine.runs), ("ours, by the API", own.jobs)):
-        console.print(shares_table(f"{store}, {name}: from submission to success", gaps([run.events for run in series])))
-    memory = ", ".join(f"{name} {mb:.0f}" for name, mb in own.rest_mb.items())
-    console.print(f"{store}: MB of each process at rest: {memory}")
+def _measure(store: str, place: Path, new_database: Callable[[], str | None], size: Size, console: Console) -> None:
+    theirs = measured_stock(new_home(place / store / "stock", place / "market"), new_database(), size)
+    mine, extras = measured_ours(new_home(place / store / "ours", place / "market"), new_database(), size)
+    console.print(figures_table(store, _figures(store, mine, theirs, extras, size)))
+    for name, runs in (("stock", theirs.runs), ("ours", mine.runs), ("ours, by the API", extras.jobs)):
+        console.print(shares_table(f"{store}, {name}: medians, in ms", gaps([run.events for run in runs])))
+    for name, series in (("stock", theirs), ("ours", mine)):
+        memory = ", ".join(f"{process} {mb:.0f}" for process, mb in series.memory_mb.items())
+        console.print(f"{store}, {name}: MB at rest: {memory}")
 
 
-def _series(
-    start: Callable[[Path, str | None], object], home: Path, market: Path, postgres_url: str | None, size: Size
-) -> None: ...
+def _figures(store: str, mine: Series, theirs: Series, extras: Extras, size: Size) -> list[Figure]:
+    p50_ms = P50_AT_MOST_MS[store]
+    seen_ms = [run.seen_ms for run in mine.runs]
+    stock_seen_ms = [run.seen_ms for run in theirs.runs]
+    times = percentile(stock_seen_ms, 50) / percentile(seen_ms, 50)
+    return [
+        *spread("run by GraphQL to its success, seen", seen_ms, stock_seen_ms, p50_at_most=p50_ms),
+        *spread("the same to the success's own time", _event_ms(mine), _event_ms(theirs), p50_at_most=p50_ms),
+        Figure("times as fast as stock, p50", "times", times, at_least=4),
+        *spread("job by REST to its success, seen", [job.seen_ms for job in extras.jobs], p50_at_most=p50_ms),
+        *spread("the same to the success's own time", [job.event_ms for job in extras.jobs], p50_at_most=p50_ms),
+        *spread(
+            "the call that launches a run",
+            [run.call_ms for run in mine.runs],
+            [run.call_ms for run in theirs.runs],
+            p50_at_most=120,
+        ),
+        *spread("the call that submits a job", [job.call_ms for job in extras.jobs], p50_at_most=120),
+        *spread("GET of a job", extras.look_ms),
+        *spread("answer of a job that is done, by the client", extras.result_ms, p50_at_most=30),
+        Figure(f"{size.burst} runs from {CALLERS} callers", "s", mine.burst_s, theirs.burst_s, at_most=size.burst / 5),
+        *_cancels(mine, theirs),
+        *(
+            figure
+            for killed, times_ms in extras.kills_ms.items()
+            for figure in spread(f"killed: {killed}; the next run's success", times_ms)
+        ),
+        Figure("ready, on a new home", "s", extras.first_ready_s, at_most=15),
+        Figure("ready, on a home in use", "s", extras.again_ready_s, at_most=15),
+        Figure("memory at rest", "MB", sum(mine.memory_mb.values()), sum(theirs.memory_mb.values()), at_most=700),
+    ]
+
+
+def _cancels(mine: Series, theirs: Series) -> list[Figure]:
+    ours, stock = mine.cancels, theirs.cancels
+    return [
+        *spread("cancel of a run that waits: the call", ours.waiting_call_ms, stock.waiting_call_ms),
+        *spread("until it is CANCELED", ours.waiting_ms, stock.waiting_ms),
+        *spread("cancel of a run under way: the call", ours.running_call_ms, stock.running_call_ms),
+        *spread("until it is CANCELED", ours.running_ms, stock.running_ms),
+    ]
+
+
+def _event_ms(series: Series) -> list[float]:
+    return [run.event_ms for run in series.runs]
+
+
+@contextmanager
+def _postgres(folder: Path) -> Iterator[Callable[[], str]]:
+    """Yield what makes new databases: on the server that the environment names, else on one of our own."""
+    if named := os.environ.get("BACKTEST_POSTGRES_URL"):
+        made: list[str] = []
+        try:
+            yield lambda: _new_database(named, made)
+        finally:
+            _execute(named, *(f"DROP DATABASE {name} WITH (FORCE)" for name in made))
+    else:
+        with PostgresServer(folder) as server:
+            yield server.new_database
+
+
+def _new_database(url: str, made: list[str]) -> str:
+    name = f"bench_{uuid.uuid4().hex}"
+    _execute(url, f"CREATE DATABASE {name}")
+    made.append(name)
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+def _execute(url: str, *statements: str) -> None:
+    with closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        for statement in statements:
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+
+
+if __name__ == "__main__":
+    main()

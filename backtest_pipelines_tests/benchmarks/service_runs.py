@@ -30,6 +30,11 @@ query Events($run: ID!) {
   }
 }
 """
+_NEWEST = """
+query Newest($count: Int!) {
+  runsOrError(limit: $count) { ... on Runs { results { runId status creationTime startTime endTime tags { key value } } } }
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,9 @@ class Web:
         assert state is not None, run_id
         return state.status
 
+    def newest(self, count: int) -> list[graphql.RunState]:
+        return list(graphql.run_states(self.ask(_NEWEST, count=count)).values())
+
     def cancel(self, run_id: str) -> None:
         refusal = graphql.refusal(self.ask(graphql.TERMINATE, run=run_id, policy="SAFE_TERMINATE"))
         assert refusal is None, refusal
@@ -143,6 +151,13 @@ def wait(is_so: Callable[[], bool], poll_s: float) -> None:
 def at_any_moment() -> None:
     """Pause by chance: else each run would be submitted at the same moment of the queue's interval."""
     time.sleep(random.random() * TICK_S)
+
+
+def milliseconds(call: Callable[[], object]) -> float:
+    """Return how long a call took."""
+    start = time.perf_counter()
+    call()
+    return _ms_since(start)
 
 
 def timed_run(web: Web, questions: Questions) -> Timing:

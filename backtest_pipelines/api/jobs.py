@@ -71,7 +71,7 @@ async def recent(
         jobs = await _of_status(services, status, variant, limit)
     # Looked at once more: a job that has moved on meanwhile is not shown as one of the status.
     found = [view for view in await views(services, jobs) if status in (None, view["status"])]
-    return JSONResponse({"jobs": found})
+    return JSONResponse(found)
 
 
 @router.get("/{job_id}")

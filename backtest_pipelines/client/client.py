@@ -167,7 +167,7 @@ class Client:
         wanted = {"status": status, "variant": variant, "limit": limit}
         path = f"/api/v1/jobs?{urlencode({name: value for name, value in wanted.items() if value is not None})}"
         reply = self._transport.send("GET", path)
-        return self._read(reply, f"GET {path}", lambda found: [self._job(job) for job in found["jobs"]])
+        return self._read(reply, f"GET {path}", lambda found: [self._job(job) for job in found])
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job; once more does no harm.

@@ -23,11 +23,13 @@ import dagster as dg
 from dagster_postgres.utils import DagsterPostgresException
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from backtest_pipelines.client.graphql import JOB_ID_TAG
 from backtest_pipelines.defs.failures import failure
 from backtest_pipelines.errors import BacktestError, TimeLimitError
 from backtest_pipelines.executions.settings import Limits
 from backtest_pipelines.records.claims import Admission, Claims
 from backtest_pipelines.records.database import Database
+from backtest_pipelines.records.jobs import JobRecords
 from backtest_pipelines.records.workers import Workers
 from backtest_pipelines.service.admission import claim_next
 from backtest_pipelines.service.bell import Bell
@@ -103,6 +105,7 @@ class Child:
         self._claims = Claims(database)
         self._admission = Admission(database)
         self._workers = Workers(database)
+        self._jobs = JobRecords(database)
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{time.time_ns()}"
         self._under_way: _Execution | None = None
         self._write_event = instance.handle_new_event
@@ -145,7 +148,7 @@ class Child:
         if run is None or run.is_finished:
             self._claims.release(run_id, self._owner)
             return False
-        if run.status == dg.DagsterRunStatus.CANCELING:
+        if run.status == dg.DagsterRunStatus.CANCELING or not self._is_wanted(run):
             self._instance.report_run_canceled(run)
             return False
         claim = self._claims.get(run_id)
@@ -163,6 +166,14 @@ class Child:
             )
             self._instance.report_dagster_event(event, run_id=run_id)
         return True
+
+    def _is_wanted(self, run: dg.DagsterRun) -> bool:
+        """Say whether the run is still the one of its job: a web server that stood still may have queued it late."""
+        job_id = run.tags.get(JOB_ID_TAG)
+        if job_id is None or run.parent_run_id is not None:
+            return True
+        job = self._jobs.get(job_id)
+        return job is None or job.run_id == run.run_id
 
     def _execute(self, execution: _Execution) -> None:
         with _signals(execution), capture_interrupts():

@@ -179,11 +179,11 @@ def test_racing_requests_of_one_key_are_one_job_with_one_run(service: Installati
     ids=str,
 )
 def test_a_wrong_request_is_refused_by_field_value_and_limit(service: Installation, change: Json, field: str) -> None:
-    before = service.client.get("/api/v1/jobs?limit=1").json()["jobs"][0]
+    before = service.client.get("/api/v1/jobs?limit=1").json()[0]
     content = problem(service.client.post("/api/v1/jobs", json={**REQUEST, **change}), 422)
     assert (content["field"], bool(content["limit"])) == (field, True)
     assert content["detail"].startswith(f"{field}: got ")
-    assert service.client.get("/api/v1/jobs?limit=1").json()["jobs"][0] == before
+    assert service.client.get("/api/v1/jobs?limit=1").json()[0] == before
 
 
 def test_two_request_ids_that_differ_are_refused(service: Installation) -> None:
@@ -281,7 +281,7 @@ def test_jobs_are_listed_newest_first_by_status_and_variant(service: Installatio
     service.wait(first["job_id"], lambda job: job["status"] == "failed")
 
     def listed(query: str) -> list[str]:
-        return [job["job_id"] for job in service.client.get(f"/api/v1/jobs?{query}").json()["jobs"]]
+        return [job["job_id"] for job in service.client.get(f"/api/v1/jobs?{query}").json()]
 
     assert listed("limit=2") == [second["job_id"], first["job_id"]]
     assert listed("limit=1&status=failed") == [first["job_id"]]
@@ -360,7 +360,7 @@ def test_a_worker_answers_the_job_and_the_api_serves_the_answer(service: Install
     market = service.api.home / "market"
     write_small_market(market)
     ingest(exchange_files(market), PanelStore(service.api.home / "panel"))
-    for job in service.client.get("/api/v1/jobs?status=pending&limit=500").json()["jobs"]:
+    for job in service.client.get("/api/v1/jobs?status=pending&limit=500").json():
         assert service.client.delete(f"/api/v1/jobs/{job['job_id']}").status_code == 204
     wanted, without_data = service.submit(), service.submit(from_date="2031-01-01")
     with service.worker():

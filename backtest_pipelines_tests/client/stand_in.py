@@ -115,7 +115,7 @@ class Service:
             for job in reversed(self.jobs.values())
             if all(job[name] in wanted.get(name, [job[name]]) for name in ("status", "variant"))
         ]
-        return 200, {"jobs": found[: int(wanted["limit"][0])]}
+        return 200, found[: int(wanted["limit"][0])]
 
     def graphql(self, body: dict[str, Any]) -> tuple[int, object]:
         """Answer what the log holds after the cursor, two lines a page."""

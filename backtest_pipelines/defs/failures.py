@@ -40,10 +40,28 @@ def dagster_failures() -> Iterator[None]:
         yield
     except dg.Failure:
         raise
+    except dg.DagsterExecutionInterruptedError as interrupt:
+        if _is_cancelled():
+            raise cancelled() from interrupt
+        raise
     except MemoryError as error:
         raise failure(OutOfMemoryError("the process got no more memory")) from error
     except Exception as error:
         raise failure(error) from error
+
+
+def cancelled() -> dg.Failure:
+    """Return the failure of a step whose run is cancelled: after an interrupt a retry policy would try it again."""
+    return dg.Failure("Cancelled.", metadata={"error_type": "cancelled"}, allow_retries=False)
+
+
+def _is_cancelled() -> bool:
+    try:
+        context = dg.OpExecutionContext.get()
+    except dg.DagsterInvariantViolationError:
+        return False  # in a sensor or a schedule
+    run = context.instance.get_run_by_id(context.run_id)
+    return run is not None and run.status == dg.DagsterRunStatus.CANCELING
 
 
 def failure(error: Exception) -> dg.Failure:

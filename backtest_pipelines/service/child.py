@@ -24,7 +24,7 @@ from dagster_postgres.utils import DagsterPostgresException
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from backtest_pipelines.client.graphql import JOB_ID_TAG
-from backtest_pipelines.defs.failures import failure
+from backtest_pipelines.defs.failures import cancelled, failure
 from backtest_pipelines.errors import BacktestError, TimeLimitError
 from backtest_pipelines.executions.settings import Limits
 from backtest_pipelines.records.claims import Admission, Claims
@@ -251,7 +251,7 @@ class Child:
         if run is not None and run.status != dg.DagsterRunStatus.CANCELING and not run.is_finished:
             # The start was reported after the cancel: its end would count as a failure.
             self._instance.report_run_canceling(run)
-        return dg.Failure("Cancelled.", metadata={"error_type": "cancelled"}, allow_retries=False)
+        return cancelled()
 
     def _stop_for_time(self, execution: _Execution) -> dg.Failure:
         self._instance.add_run_tags(execution.run_id, {MAX_RETRIES_TAG: "0"})

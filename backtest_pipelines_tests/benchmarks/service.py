@@ -112,9 +112,9 @@ def _cancels(mine: Series, theirs: Series) -> list[Figure]:
     ours, stock = mine.cancels, theirs.cancels
     return [
         *spread("cancel of a run that waits: the call", ours.waiting_call_ms, stock.waiting_call_ms),
-        *spread("until it is CANCELED", ours.waiting_ms, stock.waiting_ms),
+        *spread("until it has ended", ours.waiting_ms, stock.waiting_ms),
         *spread("cancel of a run under way: the call", ours.running_call_ms, stock.running_call_ms),
-        *spread("until it is CANCELED", ours.running_ms, stock.running_ms),
+        *spread("until it has ended", ours.running_ms, stock.running_ms),
     ]
 
 

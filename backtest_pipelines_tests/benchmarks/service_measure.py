@@ -128,7 +128,7 @@ def _runs(web: Web, questions: Questions, size: Size) -> list[Timing]:
 
 
 def _client_ms(measured: Measured, questions: Questions, count: int) -> tuple[list[float], list[float]]:
-    """Return the times of GET job and of its answer, each job having been submitted by the Python client and awaited."""
+    """Return the times of GET job and of its answer, for jobs that the Python client submitted and awaited."""
     look_ms, result_ms = [], []
     with Client(measured.url) as client:
         for number in range(count + 1):

@@ -21,6 +21,8 @@ SYMBOL = "NIFTY"
 POLL_S = 0.01
 GROUP_POLL_S = 0.2
 TIMEOUT_S = 120.0
+LONG_S = 15.0
+"""Of a run that is there to be cancelled."""
 TICK_S = 1.0
 """The queue's interval: runs are submitted at any moment of it, by chance."""
 _EVENTS = """
@@ -32,7 +34,9 @@ query Events($run: ID!) {
 """
 _NEWEST = """
 query Newest($count: Int!) {
-  runsOrError(limit: $count) { ... on Runs { results { runId status creationTime startTime endTime tags { key value } } } }
+  runsOrError(limit: $count) {
+    ... on Runs { results { runId status creationTime startTime endTime tags { key value } } }
+  }
 }
 """
 
@@ -199,7 +203,7 @@ def burst_s(web: Web, questions: Questions, runs: int, callers: int) -> float:
 
 @dataclass(frozen=True)
 class Cancels:
-    """Times of cancels, in ms: of the call, and from before it until the run was seen to be CANCELED."""
+    """Times of cancels, in ms: of the call, and from before it until the run was seen to have ended."""
 
     waiting_call_ms: list[float]
     waiting_ms: list[float]
@@ -208,7 +212,7 @@ class Cancels:
 
 
 def cancels(web: Web, slots: int, rounds: int, has_begun: Callable[[str], bool]) -> Cancels:
-    """Fill all slots with long runs, cancel some that wait, then those that run.
+    """Fill all slots with long runs, cancel two that wait, then one that runs, and let the others end.
 
     Parameters
     ----------
@@ -221,23 +225,23 @@ def cancels(web: Web, slots: int, rounds: int, has_begun: Callable[[str], bool])
     """
     found = Cancels([], [], [], [])
     for _ in range(rounds):
-        running = [web.launch_slow(60) for _ in range(slots)]
-        wait(lambda running=running: all(has_begun(run_id) for run_id in running), 0.1)  # type: ignore[misc]
-        for _ in range(slots):
-            waiting = web.launch_slow(60)
+        running = [web.launch_slow(LONG_S) for _ in range(slots)]
+        wait(lambda running=running: all(map(has_begun, running)), GROUP_POLL_S)  # type: ignore[misc]
+        for _ in range(2):
+            waiting = web.launch_slow(LONG_S)
             at_any_moment()
             _cancel(web, waiting, found.waiting_call_ms, found.waiting_ms)
-        for run_id in running:
-            _cancel(web, run_id, found.running_call_ms, found.running_ms)
+        _cancel(web, running[0], found.running_call_ms, found.running_ms)
+        wait(lambda running=running: all(state.has_ended for state in _states(web, running)), GROUP_POLL_S)  # type: ignore[misc]
     return found
 
 
-def _cancel(web: Web, run_id: str, call_ms: list[float], canceled_ms: list[float]) -> None:
+def _cancel(web: Web, run_id: str, call_ms: list[float], ended_ms: list[float]) -> None:
     start = time.perf_counter()
     web.cancel(run_id)
     call_ms.append(_ms_since(start))
-    wait(lambda: web.status(run_id) == "CANCELED", POLL_S)
-    canceled_ms.append(_ms_since(start))
+    wait(lambda: web.status(run_id) in graphql.ENDED, POLL_S)
+    ended_ms.append(_ms_since(start))
 
 
 def _states(web: Web, run_ids: Sequence[str]) -> list[graphql.RunState]:

@@ -41,7 +41,8 @@ def code_part(path: Path, definitions: str, web_port: int) -> Part:
 
     The web server connects to one that came back by itself, which takes it up to ten seconds: it is waited for.
     """
-    command = [sys.executable, "-m", "dagster", "code-server", "start", "-m", definitions]
+    # Not `dagster code-server`, whose second process would only serve the UI's button for a reload.
+    command = [sys.executable, "-m", "dagster", "api", "grpc", "--use-python-environment-entry-point"]
     web = Dagster(f"http://{HOST}:{web_port}", REPLY_S)
 
     def is_ready(_pid: int) -> bool:
@@ -49,7 +50,7 @@ def code_part(path: Path, definitions: str, web_port: int) -> Part:
             return False
         return not _accepts(socket.AF_INET, (HOST, web_port)) or web.is_ready()
 
-    return Part("code", [*command, "--location-name", LOCATION, "-s", path], is_ready)
+    return Part("code", [*command, "-m", definitions, "--location-name", LOCATION, "-s", path], is_ready)
 
 
 def web_part(port: int, workspace_file: Path, needs: tuple[str, ...]) -> Part:

@@ -50,6 +50,13 @@ def dagster_failures() -> Iterator[None]:
         raise failure(error) from error
 
 
+def skipped(error: BacktestError) -> dg.SkipReason:
+    """Return why a tick is skipped, for an error that stays; one that may pass is raised, and the tick tried again."""
+    if error.retry_can_help:
+        raise error
+    return dg.SkipReason(f"{type(error).__name__}: {error}")
+
+
 def cancelled() -> dg.Failure:
     """Return the failure of a step whose run is cancelled: after an interrupt a retry policy would try it again."""
     return dg.Failure("Cancelled.", metadata={"error_type": "cancelled"}, allow_retries=False)

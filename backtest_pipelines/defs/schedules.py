@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from backtest_pipelines.defs.failures import skipped
 from backtest_pipelines.defs.panels import panels
 from backtest_pipelines.defs.variants import STRATEGIES
 from backtest_pipelines.defs.workspace import WorkspaceResource
-from backtest_pipelines.errors import MissingDataError
+from backtest_pipelines.errors import BacktestError, MissingDataError
 from backtest_pipelines.market.symbols import SYMBOLS
 
 evening_job = dg.define_asset_job(
@@ -29,7 +30,11 @@ def evening_schedule(
     context: dg.ScheduleEvaluationContext, workspace: WorkspaceResource
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Run the evening job for each symbol that has a panel. What is known already is not computed again."""
-    symbols = [symbol for symbol in SYMBOLS if _has_panel(workspace, symbol)]
+    try:
+        symbols = [symbol for symbol in SYMBOLS if _has_panel(workspace, symbol)]
+    except BacktestError as error:
+        yield skipped(error)
+        return
     if not symbols:
         yield dg.SkipReason("no panel yet: put the exchange's files in the inbox")
     for symbol in symbols:

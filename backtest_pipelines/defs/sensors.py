@@ -7,9 +7,10 @@ from time import time
 import dagster as dg
 
 from backtest_pipelines.defs.daily_files import SESSIONS, daily_files, session_partitions
+from backtest_pipelines.defs.failures import skipped
 from backtest_pipelines.defs.inbox import Stretch, decide, look
 from backtest_pipelines.defs.workspace import WorkspaceResource
-from backtest_pipelines.errors import MissingDataError
+from backtest_pipelines.errors import BacktestError
 from backtest_pipelines.panel.formats import peek_session
 from backtest_pipelines.panel.ingest import exchange_files
 
@@ -26,8 +27,8 @@ def inbox_sensor(context: dg.SensorEvaluationContext, workspace: WorkspaceResour
     inbox = workspace.opened.settings.inbox
     try:
         files = look(inbox, exchange_files(inbox))
-    except MissingDataError as error:
-        return dg.SkipReason(str(error))
+    except BacktestError as error:
+        return skipped(error)
     decision = decide(
         files,
         context.cursor,

@@ -106,7 +106,7 @@ def environment(home: Path, postgres_url: str | None) -> dict[str, str]:
 @contextmanager
 def ours(home: Path, postgres_url: str | None) -> Iterator[Measured]:
     """Run ``backtest-pipelines up`` in a process of its own."""
-    command = [sys.executable, "-m", "backtest_pipelines", "up", "--home", str(home), "--port", "0", "--json"]
+    command = [sys.executable, "-m", "backtest_pipelines", "up", "--home", str(home), "--port", "0"]
     start = time.perf_counter()
     with (home / "up.log").open("ab") as log:
         up = subprocess.Popen(command, env=environment(home, postgres_url), stdout=subprocess.PIPE, stderr=log)
@@ -117,7 +117,7 @@ def ours(home: Path, postgres_url: str | None) -> Iterator[Measured]:
         assert line, (home / "up.log").read_text()
         state = read_state(home)
         assert state is not None
-        yield Measured(home, state.web_url, json.loads(line)["url"], ready_s)
+        yield Measured(home, state.web_url, state.url, ready_s)
     finally:
         up.terminate()
         up.wait(STOP_S)

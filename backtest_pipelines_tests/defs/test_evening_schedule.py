@@ -8,6 +8,8 @@ import dagster as dg
 import pytest
 
 from backtest_pipelines.defs.workspace import WorkspaceResource
+from backtest_pipelines.errors import BadDataError, UnavailableError
+from backtest_pipelines.panel.store import PanelStore
 from backtest_pipelines_tests.defs.runs import metadata_of
 
 EVENING = datetime(2024, 6, 14, 14, 30, tzinfo=UTC)  # 20:00 in Kolkata
@@ -54,3 +56,27 @@ def test_the_evening_job_answers_every_variant_and_a_second_evening_computes_not
 def test_the_home_is_never_made_by_looking(location: dg.Definitions, instance: dg.DagsterInstance, home: Path) -> None:
     requests(location, instance)
     assert not home.exists()
+
+
+@pytest.mark.usefixtures("market_home")
+@pytest.mark.parametrize(("error", "is_tried_again"), [("damaged", False), ("unreadable", True)])
+def test_a_damaged_panel_skips_the_tick_and_an_unreadable_one_fails_it(
+    location: dg.Definitions,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    error: str,
+    is_tried_again: bool,
+) -> None:
+    errors = {"damaged": BadDataError("panel", "damaged"), "unreadable": UnavailableError("the disk does not answer")}
+
+    def fail(_store: PanelStore, _symbol: str) -> None:
+        raise errors[error]
+
+    monkeypatch.setattr(PanelStore, "symbol", fail)
+    if is_tried_again:
+        with pytest.raises(UnavailableError):
+            requests(location, instance)
+        return
+    (skip,) = requests(location, instance)
+    assert isinstance(skip, dg.SkipReason)
+    assert str(skip.skip_message) == "BadDataError: panel: damaged"

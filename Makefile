@@ -12,10 +12,10 @@ WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo dev test check bench docs lock clean
+.PHONY: help demo dev test check bench bench-service docs lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED)  ## run the three variants as Dagster runs on an invented market; DATA=FOLDER takes your own files
 	$(BIN)/python -m backtest_pipelines.demo --home "$(HOME_FOLDER)" $(if $(DATA),--data "$(DATA)")
@@ -34,6 +34,9 @@ check: $(INSTALLED)  ## run the linter, the formatter, the type checker and the 
 
 bench: $(INSTALLED)  ## print speed figures beside pandas; BACKTEST_REAL_DATA=FOLDER measures the ingest too
 	$(BIN)/python -m backtest_pipelines_tests.benchmarks
+
+bench-service: $(INSTALLED)  ## print the service's times and memory beside those of Dagster's stock launcher
+	$(BIN)/python -m backtest_pipelines_tests.benchmarks.service
 
 docs: $(INSTALLED)  ## write the tables of the docs again
 	$(BIN)/python -m backtest_pipelines_tests.docs.tables

@@ -35,6 +35,8 @@ UNLAUNCHED_AFTER_S: Final = 3.0
 """From this age on a job that is not known to be launched is launched again."""
 STUCK_AFTER_S: Final = 10.0
 """A run that is not queued at this age was left behind by a web server that ended while launching it."""
+UNDECIDED_S: Final = 60.0
+"""Dagster notes a moment after a failure whether it tries the run again; its daemon does so, if it must start first."""
 PRUNE_EACH_S: Final = 60.0
 
 
@@ -146,6 +148,8 @@ class Launcher:
         runs = await run_states(self._services, jobs)
         for job in jobs:
             run = runs.get(job.run_id or "")
+            if run and _is_undecided(run):
+                continue
             if ended := ended_state(job, run):
                 await self._services.call(self._services.jobs.end, job.job_id, ended)
             elif run:
@@ -167,3 +171,9 @@ class Launcher:
                 logger.warning("not all jobs can be looked after just now: %s", trouble)
             else:
                 logger.warning("jobs are looked after again")
+
+
+def _is_undecided(run: RunState) -> bool:
+    """Say whether a run has failed, and may be tried again, which would be refused once its job had failed."""
+    failed_just_now = run.status == "FAILURE" and time.time() - (run.ended_at_s or run.created_at_s) < UNDECIDED_S
+    return failed_just_now and graphql.WILL_RETRY_TAG not in run.tags

@@ -7,12 +7,13 @@ is used here with what it was written for.
 
 import signal
 
-from dagster import DefaultRunLauncher
+from dagster import DagsterRun, DefaultRunLauncher
 from dagster._cli.api import _execute_run_command_body as execute_run
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.instance.config import ConcurrencyConfig
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
 from dagster._core.op_concurrency_limits_counter import GlobalOpConcurrencyLimitsCounter
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
 from dagster._core.storage.tags import (
     MAX_RETRIES_TAG,
     PRIORITY_TAG,
@@ -37,6 +38,7 @@ __all__ = [
     "TagConcurrencyLimitsCounter",
     "WorkerStatus",
     "capture_interrupts",
+    "code_server_answers",
     "execute_run",
     "in_code_of_a_step",
     "raise_interrupts_as",
@@ -55,6 +57,19 @@ def stock_process_lives(launcher: DefaultRunLauncher, run_id: str) -> bool:
     except DagsterUserCodeUnreachableError:
         return False
     return deserialize_value(reply, CanCancelExecutionResult).can_cancel
+
+
+def code_server_answers(run: DagsterRun) -> bool:
+    """Say whether the code server of a run answers: without it no process is started, and no run tried again."""
+    job = run.remote_job_origin
+    origin = None if job is None else job.repository_origin.code_location_origin
+    if not isinstance(origin, GrpcServerCodeLocationOrigin):
+        return True  # a server that Dagster starts itself, as in `dg dev`
+    try:
+        origin.create_client().ping("")
+    except DagsterUserCodeUnreachableError:
+        return False
+    return True
 
 
 def in_code_of_a_step() -> bool:

@@ -14,7 +14,7 @@ import dagster as dg
 
 from backtest_pipelines.client.graphql import RETRY_NUMBER_TAG
 from backtest_pipelines.executions.settings import Limits, settings_from
-from backtest_pipelines.records.claims import STOCK, Claim, Claims
+from backtest_pipelines.records.claims import LEASE_S, STOCK, Claim, Claims
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.workers import Workers
 from backtest_pipelines.service.bell import Bell, celery_app
@@ -27,6 +27,7 @@ from backtest_pipelines.service.dagster_private import (
     LaunchRunContext,
     RunLauncher,
     WorkerStatus,
+    code_server_answers,
     stock_process_lives,
 )
 
@@ -35,6 +36,8 @@ logger = logging.getLogger(__name__)
 ATTEMPTS = 3
 """So many times may a run lose its worker."""
 WATCH_S = 2.0
+WITHOUT_WORKER_S = 20.0
+"""After so long without a beat no worker lives: one that died is started again sooner."""
 
 
 class BellLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
@@ -88,7 +91,7 @@ class BellLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
 
     def launch_run(self, context: LaunchRunContext) -> None:
         """Ring for a worker. Where none lives now, or while the run waits, start it the stock way."""
-        if not Workers(self._database).alive():
+        if self._must_start_itself(context.dagster_run):
             self._launch_stock(context)
             return
         self._waiting[context.dagster_run.run_id] = context
@@ -116,17 +119,23 @@ class BellLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Say whether the worker of a STARTED run lives; if not, take its claim away first, so that it cannot write."""
         claim = self._claims.get(run.run_id)
-        if claim is not None and claim.owner.startswith(STOCK):
-            if stock_process_lives(self._stock, run.run_id):
-                return CheckRunHealthResult(WorkerStatus.RUNNING)
+        # Without a claim it was started by hand, in some process of the user's that nothing is known of. And a run
+        # that failed while no code server answers would not be tried again.
+        if claim is None or not self._is_stale(claim) or not code_server_answers(run):
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        if claim.owner.startswith(STOCK):
             self._claims.release(run.run_id, claim.owner)
-        elif claim is None or not self._claims.give_away(run.run_id):
-            # Without a claim it was started by hand, in some process of the user's that nothing is known of.
+        elif not self._claims.give_away(run.run_id):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         reason, is_final = self._reason(run, claim)
         tags = {RETRY_STRATEGY_TAG: "ALL_STEPS"} | ({MAX_RETRIES_TAG: "0"} if is_final else {})
         self._instance.add_run_tags(run.run_id, tags)
         return CheckRunHealthResult(WorkerStatus.FAILED, reason)
+
+    def _is_stale(self, claim: Claim) -> bool:
+        if claim.owner.startswith(STOCK):
+            return not stock_process_lives(self._stock, claim.run_id)
+        return claim.beat_age_s > LEASE_S
 
     def _reason(self, run: dg.DagsterRun, claim: Claim) -> tuple[str, bool]:
         """Return why a run without a worker failed, in the words of `errors`, and whether that is final."""
@@ -139,27 +148,35 @@ class BellLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
             return f"WorkerLostError: {where}; it lost its worker {deaths} times and is not tried again", True
         return f"WorkerLostError: {where}; attempt {deaths} of {ATTEMPTS}", False
 
+    def _must_start_itself(self, run: dg.DagsterRun) -> bool:
+        return not Workers(self._database).alive(WITHOUT_WORKER_S) and code_server_answers(run)
+
     def _launch_stock(self, context: LaunchRunContext) -> None:
         run = context.dagster_run
-        if not self._claims.take(run.run_id, f"{STOCK}{os.uname().nodename}"):
+        owner = f"{STOCK}{os.uname().nodename}"
+        if not self._claims.take(run.run_id, owner):
             return
         self._instance.report_engine_event(
             "No worker shows a sign of life: Dagster's own launcher starts this run, in a process of its own.",
             run,
             cls=type(self),
         )
-        self._stock.launch_run(context)
+        try:
+            self._stock.launch_run(context)
+        except Exception as error:  # noqa: BLE001 - claimed and not started it would wait for ever: it is tried again
+            self._claims.release(run.run_id, owner)
+            self._instance.add_run_tags(run.run_id, {RETRY_STRATEGY_TAG: "ALL_STEPS"})
+            self._instance.report_run_failed(run, f"WorkerLostError: Dagster's own launcher did not start it: {error}")
 
     def _watch(self) -> None:
         """Look after the runs that this process rang for, until each has a worker."""
         while True:
             time.sleep(WATCH_S)
             try:
-                alive = bool(Workers(self._database).alive())
                 for run_id, context in list(self._waiting.items()):
                     if self._claims.get(run_id) is not None:
                         del self._waiting[run_id]
-                    elif not alive:
+                    elif self._must_start_itself(context.dagster_run):
                         del self._waiting[run_id]
                         self._launch_stock(context)
             except Exception:  # a thread that ends would leave runs waiting for ever

@@ -94,13 +94,12 @@ def _figures(store: str, mine: Series, theirs: Series, extras: Extras, size: Siz
         ),
         *spread("the call that submits a job", [job.call_ms for job in extras.jobs], p50_at_most=120),
         *spread("GET of a job", extras.look_ms),
-        *spread("answer of a job that is done, by the client", extras.result_ms, p50_at_most=30),
+        *spread("answer of a job that is done", extras.result_ms, p50_at_most=30),
         Figure(f"{size.burst} runs from {CALLERS} callers", "s", mine.burst_s, theirs.burst_s, at_most=size.burst / 5),
         *_cancels(mine, theirs),
         *(
-            figure
+            Figure(f"killed: {killed}; the next success, p50", "ms", percentile(times_ms, 50))
             for killed, times_ms in extras.kills_ms.items()
-            for figure in spread(f"killed: {killed}; the next run's success", times_ms)
         ),
         Figure("ready, on a new home", "s", extras.first_ready_s, at_most=15),
         Figure("ready, on a home in use", "s", extras.again_ready_s, at_most=15),
@@ -115,6 +114,7 @@ def _cancels(mine: Series, theirs: Series) -> list[Figure]:
         *spread("until it has ended", ours.waiting_ms, stock.waiting_ms),
         *spread("cancel of a run under way: the call", ours.running_call_ms, stock.running_call_ms),
         *spread("until it has ended", ours.running_ms, stock.running_ms),
+        Figure("cancels refused, or ended as a failure", "", ours.failures, stock.failures, at_most=0),
     ]
 
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from backtest_pipelines.executions.settings import VARIABLES, settings_from
 from backtest_pipelines.panel.store import PanelStore
@@ -46,7 +46,7 @@ STOCK = {
     "run_retries": {"enabled": True, "max_retries": 1, "retry_on_asset_or_op_failure": False},
 }
 """The project's dagster.yaml before it had a launcher, in what differs: the queue, and Dagster's default launcher."""
-OURS_ALONE = ("run_coordinator", "run_launcher", "run_monitoring")
+OURS_ALONE = ("run_coordinator", "run_launcher", "run_monitoring", "event_log_storage")
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import psutil
 
@@ -40,6 +40,8 @@ OUR_SLOTS, STOCK_SLOTS = 2, 4
 WARM_UP_RUNS = 4
 REST_S = 5.0
 LOOK_S = 0.1
+
+Kill: TypeAlias = Callable[[Measured, Web, Workers], None]
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def measured_stock(home: Path, postgres_url: str | None, size: Size) -> Series:
         questions = Questions()
         runs = _runs(web, questions, size)
         taken_s = burst_s(web, questions, size.burst, CALLERS)
-    return Series(runs, taken_s, memory_mb, _cancels(stock(home, postgres_url, SLOW_DEFINITIONS), STOCK_SLOTS, size))
+    with stock(home, postgres_url, SLOW_DEFINITIONS) as slow, _web(slow) as web:
+        return Series(runs, taken_s, memory_mb, _cancels(slow, web, STOCK_SLOTS, size))
 
 
 def measured_ours(home: Path, postgres_url: str | None, size: Size) -> tuple[Series, Extras]:
@@ -103,9 +106,11 @@ def measured_ours(home: Path, postgres_url: str | None, size: Size) -> tuple[Ser
         jobs = [timed_job(web, questions) for _ in range(size.runs)]
         look_ms, result_ms = _client_ms(again, questions, size.runs)
         taken_s = burst_s(web, questions, size.burst, CALLERS)
-    canceled = _cancels(ours_with(home, postgres_url, SLOW_DEFINITIONS), OUR_SLOTS, size)
-    with ours_with(home, postgres_url, SLOW_DEFINITIONS) as measured, _web(measured) as web:
-        kills_ms = _kills_ms(measured, web, questions, postgres_url, size.rounds)
+    with ours_with(home, postgres_url, SLOW_DEFINITIONS) as slow, _web(slow) as web:
+        canceled = _cancels(slow, web, OUR_SLOTS, size)
+        kills_ms = _kills_ms(slow, web, questions, postgres_url, size.rounds, BUSY_KILLS)
+    with ours_with(home, postgres_url) as idle, _web(idle) as web:
+        kills_ms |= _kills_ms(idle, web, questions, postgres_url, size.rounds, IDLE_KILLS)
     return (
         Series(runs, taken_s, memory_mb, canceled),
         Extras(first.ready_s, again.ready_s, jobs, look_ms, result_ms, kills_ms),
@@ -141,19 +146,18 @@ def _client_ms(measured: Measured, questions: Questions, count: int) -> tuple[li
     return look_ms, result_ms
 
 
-def _cancels(installation: AbstractContextManager[Measured], slots: int, size: Size) -> Cancels:
-    with installation as measured, _web(measured) as web:
-        return cancels(web, slots, size.rounds, lambda run_id: bool(witness(measured.home, run_id)))
+def _cancels(measured: Measured, web: Web, slots: int, size: Size) -> Cancels:
+    return cancels(web, slots, size.rounds, lambda run_id: bool(witness(measured.home, run_id)))
 
 
 def _kills_ms(
-    measured: Measured, web: Web, questions: Questions, postgres_url: str | None, rounds: int
+    measured: Measured,
+    web: Web,
+    questions: Questions,
+    postgres_url: str | None,
+    rounds: int,
+    kills: Mapping[str, Kill],
 ) -> dict[str, list[float]]:
-    kills: dict[str, Callable[[Workers], None]] = {
-        "a child with a run": lambda workers: _kill_busy_child(measured, web, workers),
-        "all children, idle": lambda workers: _kill(*(worker.pid for worker in _children(workers))),
-        "the worker": lambda _workers: _kill(_leader_pid(measured.home, "worker")),
-    }
     found: dict[str, list[float]] = {}
     with Database(settings_from(environment(measured.home, postgres_url)).database) as database:
         workers = Workers(database)
@@ -161,7 +165,7 @@ def _kills_ms(
             found[name] = []
             for _ in range(rounds):
                 _until_whole(measured, web, workers)
-                kill(workers)
+                kill(measured, web, workers)
                 found[name].append(milliseconds(lambda: web.success(web.launch_question(questions.next()))))
     return found
 
@@ -171,6 +175,16 @@ def _kill_busy_child(measured: Measured, web: Web, workers: Workers) -> None:
     wait(lambda: bool(witness(measured.home, run_id)), LOOK_S)
     wait(lambda: any(worker.run_id == run_id for worker in _children(workers)), LOOK_S)
     _kill(*(worker.pid for worker in _children(workers) if worker.run_id == run_id))
+
+
+def _kill_children(_measured: Measured, _web: Web, workers: Workers) -> None:
+    _kill(*(worker.pid for worker in _children(workers)))
+
+
+def _kill_worker(measured: Measured, _web: Web, _workers: Workers) -> None:
+    state = read_state(measured.home)
+    assert state is not None
+    _kill(*(process.leader.pid for process in state.processes if process.name == "worker" and process.leader))
 
 
 def _until_whole(measured: Measured, web: Web, workers: Workers) -> None:
@@ -187,13 +201,10 @@ def _children(workers: Workers) -> list[Worker]:
     return [worker for worker in workers.alive() if psutil.pid_exists(worker.pid)]
 
 
-def _leader_pid(home: Path, name: str) -> int:
-    state = read_state(home)
-    assert state is not None
-    (pid,) = [process.leader.pid for process in state.processes if process.name == name and process.leader]
-    return pid
-
-
 def _kill(*pids: int) -> None:
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
+
+
+BUSY_KILLS: Mapping[str, Kill] = {"a child with a run": _kill_busy_child}
+IDLE_KILLS: Mapping[str, Kill] = {"all children": _kill_children, "the worker": _kill_worker}

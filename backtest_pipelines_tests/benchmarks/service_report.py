@@ -18,7 +18,7 @@ class Figure:
     Attributes
     ----------
     name : str
-    unit : {"ms", "s", "MB", "times"}
+    unit : {"ms", "s", "MB", "times", ""}
     ours : float
     stock : float or None
         The same of the stock launcher, where it has it.
@@ -35,7 +35,7 @@ class Figure:
 
     @property
     def share_of_stock(self) -> float | None:
-        return None if self.stock is None else self.ours / self.stock
+        return self.ours / self.stock if self.stock else None
 
     @property
     def is_missed(self) -> bool:
@@ -54,7 +54,7 @@ class Figure:
 
 def shown(value: float, unit: str) -> str:
     places = 1 if unit in ("s", "times") or (unit == "ms" and value < 10) else 0
-    return f"{value:,.{places}f} {unit}"
+    return f"{value:,.{places}f} {unit}".strip()
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
@@ -67,7 +67,9 @@ def percentile(values: Sequence[float], percent: int) -> float:
 def spread(
     name: str, ours_ms: Sequence[float], stock_ms: Sequence[float] | None = None, *, p50_at_most: float | None = None
 ) -> list[Figure]:
-    """Return p50 and p95 of a series, in ms."""
+    """Return p50 and p95 of a series, in ms; nothing for an empty one."""
+    if not ours_ms:
+        return []
 
     def figure(percent: int, at_most: float | None) -> Figure:
         stock = percentile(stock_ms, percent) if stock_ms else None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -54,7 +55,7 @@ class Timing:
     event_ms : float
         Until its success, by the success's own time.
     events : tuple of (str, float)
-        All that it wrote, in its order.
+        What it wrote until then, in its order.
     """
 
     call_ms: float
@@ -110,14 +111,14 @@ class Web:
     def newest(self, count: int) -> list[graphql.RunState]:
         return list(graphql.run_states(self.ask(_NEWEST, count=count)).values())
 
-    def cancel(self, run_id: str) -> None:
-        refusal = graphql.refusal(self.ask(graphql.TERMINATE, run=run_id, policy="SAFE_TERMINATE"))
-        assert refusal is None, refusal
+    def cancel(self, run_id: str, policy: str = "SAFE_TERMINATE") -> bool:
+        """Ask for a run's end, and return whether this was accepted."""
+        return graphql.refusal(self.ask(graphql.TERMINATE, run=run_id, policy=policy)) is None
 
     def events(self, run_id: str) -> list[tuple[str, float]]:
-        """Return kind (or the message, where it has none) and time of each event, in seconds since 1970."""
+        """Return what each event of a run says and when, in seconds since 1970."""
         found = self.ask(_EVENTS, run=run_id)["logsForRun"]["events"]
-        return [(event["eventType"] or event["message"][:60], float(event["timestamp"]) / 1000) for event in found]
+        return [(_word(event["eventType"], event["message"]), float(event["timestamp"]) / 1000) for event in found]
 
     def submit_job(self, question: Mapping[str, object]) -> str:
         reply = self._api.post("/api/v1/jobs", json={"variant": VARIANT, "symbol": SYMBOL, "parameters": question})
@@ -201,14 +202,18 @@ def burst_s(web: Web, questions: Questions, runs: int, callers: int) -> float:
     return max(state.ended_at_s or 0.0 for state in states) - start_s
 
 
-@dataclass(frozen=True)
+@dataclass
 class Cancels:
-    """Times of cancels, in ms: of the call, and from before it until the run was seen to have ended."""
+    """Times of cancels, in ms: of the call, and from before it until the run was seen to have ended.
 
-    waiting_call_ms: list[float]
-    waiting_ms: list[float]
-    running_call_ms: list[float]
-    running_ms: list[float]
+    Those that were refused are in no times; they are counted, and those whose run ended in another way than CANCELED.
+    """
+
+    waiting_call_ms: list[float] = field(default_factory=list)
+    waiting_ms: list[float] = field(default_factory=list)
+    running_call_ms: list[float] = field(default_factory=list)
+    running_ms: list[float] = field(default_factory=list)
+    failures: int = 0
 
 
 def cancels(web: Web, slots: int, rounds: int, has_begun: Callable[[str], bool]) -> Cancels:
@@ -223,25 +228,28 @@ def cancels(web: Web, slots: int, rounds: int, has_begun: Callable[[str], bool])
     has_begun : callable
         Says whether the step of a run has begun.
     """
-    found = Cancels([], [], [], [])
+    found = Cancels()
     for _ in range(rounds):
         running = [web.launch_slow(LONG_S) for _ in range(slots)]
         wait(lambda running=running: all(map(has_begun, running)), GROUP_POLL_S)  # type: ignore[misc]
         for _ in range(2):
             waiting = web.launch_slow(LONG_S)
             at_any_moment()
-            _cancel(web, waiting, found.waiting_call_ms, found.waiting_ms)
-        _cancel(web, running[0], found.running_call_ms, found.running_ms)
+            found.failures += not _is_cancelled(web, waiting, found.waiting_call_ms, found.waiting_ms)
+        found.failures += not _is_cancelled(web, running[0], found.running_call_ms, found.running_ms)
         wait(lambda running=running: all(state.has_ended for state in _states(web, running)), GROUP_POLL_S)  # type: ignore[misc]
     return found
 
 
-def _cancel(web: Web, run_id: str, call_ms: list[float], ended_ms: list[float]) -> None:
+def _is_cancelled(web: Web, run_id: str, call_ms: list[float], ended_ms: list[float]) -> bool:
     start = time.perf_counter()
-    web.cancel(run_id)
+    if not web.cancel(run_id):
+        web.cancel(run_id, "MARK_AS_CANCELED_IMMEDIATELY")  # it must not keep a slot
+        return False
     call_ms.append(_ms_since(start))
     wait(lambda: web.status(run_id) in graphql.ENDED, POLL_S)
     ended_ms.append(_ms_since(start))
+    return web.status(run_id) == "CANCELED"
 
 
 def _states(web: Web, run_ids: Sequence[str]) -> list[graphql.RunState]:
@@ -249,9 +257,17 @@ def _states(web: Web, run_ids: Sequence[str]) -> list[graphql.RunState]:
 
 
 def _timing(web: Web, run_id: str, submitted_s: float, call_ms: float, seen_ms: float) -> Timing:
-    events = tuple((kind, (at_s - submitted_s) * 1000) for kind, at_s in web.events(run_id))
-    event_ms = next(ms for kind, ms in events if kind in ("PIPELINE_SUCCESS", "RUN_SUCCESS"))
-    return Timing(call_ms, seen_ms, event_ms, events)
+    events = [(word, (at_s - submitted_s) * 1000) for word, at_s in web.events(run_id)]
+    until_success = events[: [word for word, _ in events].index("RUN_SUCCESS") + 1]
+    event_ms = until_success[-1][1]
+    return Timing(call_ms, seen_ms, event_ms, tuple(until_success))
+
+
+def _word(kind: str | None, message: str) -> str:
+    """Return the kind of an event, or its message without what is different in each run."""
+    if kind not in (None, "ENGINE_EVENT", "LOGS_CAPTURED"):
+        return str(kind)
+    return re.sub(r"[(:].*", "", message)[:70].strip()
 
 
 def _ms_since(start: float) -> float:

@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+import signal
 import sys
 import tempfile
 import time
@@ -19,6 +20,7 @@ STOP_S, LONG_STOP_S = 10.0, 60.0
 def main() -> int:
     """Run the rounds and return 1 where a fault was not survived."""
     arguments = _arguments()
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # what was started is stopped
     kinds = arguments.kind or [
         kind for kind, fault in KINDS.items() if arguments.store == "postgres" or fault not in ON_POSTGRES
     ]
@@ -30,6 +32,7 @@ def main() -> int:
             Path(arguments.folder or folder),
             on_postgres=arguments.store == "postgres",
             long_stop_s=LONG_STOP_S if arguments.long else STOP_S,
+            within_s=arguments.within,
         ) as survive,
     ):
         for number in range(arguments.first, arguments.first + arguments.rounds):
@@ -57,6 +60,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kind", action="append", choices=KINDS, help="only this one; may be given several times")
     parser.add_argument("--store", choices=["postgres", "sqlite"], default="postgres")
     parser.add_argument("--long", action="store_true", help=f"workers stand still for {LONG_STOP_S:.0f} s")
+    parser.add_argument("--within", type=float, default=30.0, metavar="S", help="seconds for all work to end in")
     parser.add_argument("--folder", type=Path, help="an empty folder, which is kept")
     return parser.parse_args()
 

@@ -26,17 +26,19 @@ def worker_child_killed(target: Target, work: Work, chance: Random) -> None:
 
 def worker_child_killed_after_its_claim(target: Target, work: Work, chance: Random) -> None:
     """A run's process is killed when it has claimed the run and not begun it."""
-    target.idle_child()
-    known = set(target.claims.held())
-    run_id = work.slow(1)
-    deadline_s = time.monotonic() + CLAIM_S
-    while run_id not in target.claims.held():
-        assert time.monotonic() < deadline_s, f"run {run_id} is not claimed"
-    claim = target.claims.held()[run_id]
-    time.sleep(chance.uniform(0, 0.02))
-    signal_process(int(claim.owner.split(":")[1]), signal.SIGKILL)
-    assert run_id not in known
+    pid = _stopped_at_its_claim(target, work, chance)
+    signal_process(pid, signal.SIGKILL)
     work.submit()
+
+
+def child_woken_after_its_claim(target: Target, work: Work, chance: Random) -> None:
+    """A run's process stands still when it has claimed the run, until another has taken it over, and is woken."""
+    pid = _stopped_at_its_claim(target, work, chance)
+    try:
+        work.submit()
+        time.sleep(chance.uniform(3.5, 8))
+    finally:
+        signal_process(pid, signal.SIGCONT)
 
 
 def worker_killed(target: Target, work: Work, chance: Random) -> None:
@@ -163,6 +165,23 @@ def cancelled_while_running(target: Target, work: Work, chance: Random) -> None:
     until(lambda: target.web.status(running) == "CANCELED", 10, "the cancel")
     assert len(witness(target.home, running)) == 1
     work.submit()
+
+
+def _stopped_at_its_claim(target: Target, work: Work, chance: Random) -> int:
+    """Let a process stand still within milliseconds of its claim of a slow run or a job; return its id."""
+    target.idle_child()
+    before = set(target.claims.held())
+    with ThreadPoolExecutor(1) as pool:
+        launched = pool.submit(work.slow, 1) if chance.random() < 0.5 else pool.submit(work.submit)
+        deadline_s = time.monotonic() + CLAIM_S
+        while not (claims := {run_id: claim for run_id, claim in target.claims.held().items() if run_id not in before}):
+            assert time.monotonic() < deadline_s, "nothing is claimed"
+        time.sleep(chance.uniform(0, 0.05))
+        (claim,) = claims.values()
+        pid = int(claim.owner.split(":")[1])
+        signal_process(pid, signal.SIGSTOP)
+        launched.result()
+    return pid
 
 
 def _process_killed(name: str, target: Target, work: Work, chance: Random) -> None:

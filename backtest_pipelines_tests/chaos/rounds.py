@@ -10,9 +10,9 @@ from pathlib import Path
 from random import Random
 
 from backtest_pipelines_tests.chaos import processes, stores
+from backtest_pipelines_tests.chaos.postgres import HurtPostgres
 from backtest_pipelines_tests.chaos.target import Target
 from backtest_pipelines_tests.chaos.work import Answers, Work
-from backtest_pipelines_tests.postgres import PostgresServer
 
 Fault = Callable[[Target, Work, Random], None]
 
@@ -26,6 +26,7 @@ ANYWHERE: tuple[Fault, ...] = (
     processes.redis_killed,
     processes.worker_child_killed,
     processes.worker_child_killed_after_its_claim,
+    processes.child_woken_after_its_claim,
     processes.child_slower_than_its_lease,
     processes.child_stopped_and_woken,
     processes.idle_child_stopped_and_killed,
@@ -67,16 +68,18 @@ class Outcome:
 
 
 @contextmanager
-def hurt(folder: Path, *, on_postgres: bool, long_stop_s: float) -> Iterator[Callable[[str, str], Outcome]]:
+def hurt(
+    folder: Path, *, on_postgres: bool, long_stop_s: float, within_s: float
+) -> Iterator[Callable[[str, str], Outcome]]:
     """Start an installation; yield what takes a kind of fault and a seed, and says what came of it."""
     with ExitStack() as stack:
-        postgres = stack.enter_context(PostgresServer(folder / "postgres")) if on_postgres else None
+        postgres = stack.enter_context(HurtPostgres(folder / "postgres")) if on_postgres else None
         target = stack.enter_context(Target(folder, postgres, long_stop_s=long_stop_s))
         answers = stack.enter_context(Answers(target, folder / "reference"))
-        yield lambda kind, seed: survive(target, answers, kind, seed)
+        yield lambda kind, seed: survive(target, answers, kind, seed, within_s)
 
 
-def survive(target: Target, answers: Answers, kind: str, seed: str, within_s: float = 30.0) -> Outcome:
+def survive(target: Target, answers: Answers, kind: str, seed: str, within_s: float) -> Outcome:
     """Inflict one fault and say what came of it; the installation is whole again afterwards.
 
     Parameters

@@ -8,12 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+import httpx
 import psutil
 import redis
 
@@ -39,6 +41,7 @@ READY_S = 120.0
 WELL_S = 90.0
 STOP_S = 90.0
 CLIENT_RETRIES_S = 60.0
+PATIENCE_S = 10.0
 SHOWN_S = 2.5
 """A child that shows itself each second, or each half, and has done so within this time, lives."""
 
@@ -139,7 +142,7 @@ class Target:
     @property
     def web(self) -> Web:
         """Dagster's own web server."""
-        return Web(self.state.web_url)
+        return _PatientWeb(self.state.web_url)
 
     @cached_property
     def client(self) -> Client:
@@ -196,8 +199,6 @@ class Target:
 
     def repair(self) -> None:
         """Wait until nothing of a fault is left to be seen; the supervisor is started where it does not run."""
-        if self.postgres is not None:
-            self.postgres.resume()
         if self._process is None or self._process.poll() is not None:
             self.up()
         until(self.is_well, WELL_S, "everything to run again")
@@ -205,6 +206,20 @@ class Target:
     def copy_of_panels(self, folder: Path) -> None:
         """Give another home the same market."""
         shutil.copytree(self.home / "panel", folder / "panel")
+
+
+class _PatientWeb(Web):
+    """Asks a question again: a web server whose database went away fails once for each of its old connections."""
+
+    def ask(self, document: str, **variables: object) -> dict[str, Any]:
+        deadline_s = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return super().ask(document, **variables)
+            except (httpx.HTTPError, AssertionError):
+                if "mutation" in document or time.monotonic() > deadline_s:
+                    raise
+                time.sleep(0.1)
 
 
 def signal_session(leader: Leader, number: signal.Signals) -> None:

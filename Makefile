@@ -9,10 +9,11 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps
 # Invented and real prices do not share a home.
 HOME_FOLDER := $(CURDIR)/.backtest$(if $(DATA),/own)
 WORKERS ?= 2
+ROUNDS ?= 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo dev test check bench bench-service docs lock clean
+.PHONY: help demo dev test check bench bench-service chaos docs lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +38,9 @@ bench: $(INSTALLED)  ## print speed figures beside pandas; BACKTEST_REAL_DATA=FO
 
 bench-service: $(INSTALLED)  ## print the service's times and memory beside those of Dagster's stock launcher
 	$(BIN)/python -m backtest_pipelines_tests.benchmarks.service
+
+chaos: $(INSTALLED)  ## kill and stop the parts of a service at random times and check its work; ROUNDS=N, SEED=S repeats
+	$(BIN)/python -m backtest_pipelines_tests.chaos --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED)) $(CHAOS_ARGS)
 
 docs: $(INSTALLED)  ## write the tables of the docs again
 	$(BIN)/python -m backtest_pipelines_tests.docs.tables

@@ -31,6 +31,8 @@ LAUNCHES_AT_ONCE: Final = 4
 LOOK_AFTER_EACH_S: Final = 1.0
 LOAD_SHARE: Final = 0.2
 """Most of its time that may go into looking after jobs, however many are open."""
+LOOK_AFTER_AT_LEAST_EACH_S: Final = 5.0
+"""Time that went into waiting for a web server that has just come back is no reason to look again much later."""
 UNLAUNCHED_AFTER_S: Final = 3.0
 """From this age on a job that is not known to be launched is launched again."""
 STUCK_AFTER_S: Final = 10.0
@@ -92,7 +94,8 @@ class Launcher:
                 self._note(str(error))
             except Exception:
                 logger.exception("a bug in looking after jobs; it goes on")
-            await asyncio.sleep(max(LOOK_AFTER_EACH_S, (time.monotonic() - start) / LOAD_SHARE))
+            pause_s = max(LOOK_AFTER_EACH_S, (time.monotonic() - start) / LOAD_SHARE)
+            await asyncio.sleep(min(pause_s, LOOK_AFTER_AT_LEAST_EACH_S))
 
     async def finish(self) -> None:
         """Give the launches under way a moment; what is not done then is launched again at the next start."""

@@ -16,6 +16,7 @@ from celery import Celery
 from dagster_celery.make_app import make_app_with_task_routes
 from kombu.entity import Queue
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from backtest_pipelines.errors import BadRequestError
 from backtest_pipelines.executions.settings import Settings
@@ -106,7 +107,7 @@ class Bell:
             return
         try:
             self._app.send_task(TASK, retry=False, ignore_result=True, expires=expires_s)
-        except (OperationalError, OSError) as error:
+        except (OperationalError, RedisError, OSError) as error:
             self._silent_until = time.monotonic() + PAUSE_S
             logger.warning("The broker did not take a bell (%s); the sweep will ring", error)
 
@@ -115,7 +116,7 @@ class Bell:
 
         Raises
         ------
-        OperationalError
+        OperationalError, RedisError
             If the broker does not answer.
         """
         with self._app.connection_for_write() as connection:

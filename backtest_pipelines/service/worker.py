@@ -17,7 +17,6 @@ import time
 import dagster as dg
 from celery import Celery
 from celery.signals import worker_process_init, worker_process_shutdown, worker_ready
-from kombu.exceptions import OperationalError
 
 from backtest_pipelines.errors import BacktestError, BadRequestError
 from backtest_pipelines.executions.settings import Settings, settings_from
@@ -74,9 +73,17 @@ def worker_app(settings: Settings) -> Celery:
         worker_max_memory_per_child=limits.memory_mb * 1024,
         task_time_limit=limits.hard_limit_s,
         task_store_errors_even_if_ignored=False,
-        broker_transport_options=app.conf.broker_transport_options | {"socket_timeout": 5, "retry_on_timeout": True},
+        # Unlike one who rings, a worker waits for its broker, and comes back to it.
+        broker_transport_options={
+            "socket_timeout": 5,
+            "socket_connect_timeout": 1,
+            "socket_keepalive": True,
+            "health_check_interval": 5,
+            "retry_on_timeout": True,
+        },
+        broker_connection_max_retries=None,
     )
-    bell = Bell(app)
+    bell = Bell(celery_app(settings))
     opened: list[Child] = []  # in each child, one, once its stores answered
 
     def begin(**_: object) -> None:
@@ -130,7 +137,7 @@ def _sweep(bell: Bell) -> None:
         try:
             if bell.waiting() == 0:
                 bell.ring(expires_s=SWEPT_EXPIRES_S)
-        except (OperationalError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - a thread that ends would leave lost bells unrung
             logger.warning("The broker does not answer: %s", error)
 
 

@@ -114,7 +114,7 @@ def _cancels(mine: Series, theirs: Series) -> list[Figure]:
         *spread("until it has ended", ours.waiting_ms, stock.waiting_ms),
         *spread("cancel of a run under way: the call", ours.running_call_ms, stock.running_call_ms),
         *spread("until it has ended", ours.running_ms, stock.running_ms),
-        Figure("cancels refused, or ended as a failure", "", ours.failures, stock.failures, at_most=0),
+        Figure("cancels that failed", "", ours.failures, stock.failures, at_most=0),
     ]
 
 

@@ -24,6 +24,8 @@ GROUP_POLL_S = 0.2
 TIMEOUT_S = 120.0
 LONG_S = 15.0
 """Of a run that is there to be cancelled."""
+CANCEL_MS = 10_000.0
+"""A run that has not ended by then was not cancelled."""
 TICK_S = 1.0
 """The queue's interval: runs are submitted at any moment of it, by chance."""
 _EVENTS = """
@@ -146,10 +148,10 @@ class Questions:
         return {"spot_adjustment_type": 3, "spot_adjustment": round(1 + next(self._numbers) * 0.001, 3)}
 
 
-def wait(is_so: Callable[[], bool], poll_s: float) -> None:
+def wait(is_so: Callable[[], bool], poll_s: float, seen: Callable[[], object] = str) -> None:
     deadline_s = time.monotonic() + TIMEOUT_S
     while not is_so():
-        assert time.monotonic() < deadline_s, f"waited for {TIMEOUT_S:.0f} s"
+        assert time.monotonic() < deadline_s, f"waited for {TIMEOUT_S:.0f} s {seen()}"
         time.sleep(poll_s)
 
 
@@ -196,7 +198,11 @@ def burst_s(web: Web, questions: Questions, runs: int, callers: int) -> float:
     start_s = time.time()
     with ThreadPoolExecutor(callers) as pool:
         run_ids = list(pool.map(web.launch_question, asked))
-    wait(lambda: all(state.has_ended for state in _states(web, run_ids)), GROUP_POLL_S)
+    wait(
+        lambda: all(state.has_ended for state in _states(web, run_ids)),
+        GROUP_POLL_S,
+        lambda: [(state.run_id, state.status) for state in _states(web, run_ids) if not state.has_ended],
+    )
     states = _states(web, run_ids)
     assert {state.status for state in states} == {"SUCCESS"}, [state.status for state in states]
     return max(state.ended_at_s or 0.0 for state in states) - start_s
@@ -206,7 +212,7 @@ def burst_s(web: Web, questions: Questions, runs: int, callers: int) -> float:
 class Cancels:
     """Times of cancels, in ms: of the call, and from before it until the run was seen to have ended.
 
-    Those that were refused are in no times; they are counted, and those whose run ended in another way than CANCELED.
+    Those that were refused or without effect are in no times; they are counted, and those that ended as a failure.
     """
 
     waiting_call_ms: list[float] = field(default_factory=list)
@@ -243,13 +249,16 @@ def cancels(web: Web, slots: int, rounds: int, has_begun: Callable[[str], bool])
 
 def _is_cancelled(web: Web, run_id: str, call_ms: list[float], ended_ms: list[float]) -> bool:
     start = time.perf_counter()
-    if not web.cancel(run_id):
-        web.cancel(run_id, "MARK_AS_CANCELED_IMMEDIATELY")  # it must not keep a slot
-        return False
-    call_ms.append(_ms_since(start))
-    wait(lambda: web.status(run_id) in graphql.ENDED, POLL_S)
-    ended_ms.append(_ms_since(start))
-    return web.status(run_id) == "CANCELED"
+    is_accepted = web.cancel(run_id)
+    taken_ms = _ms_since(start)
+    while is_accepted and _ms_since(start) < CANCEL_MS:
+        if (status := web.status(run_id)) in graphql.ENDED:
+            call_ms.append(taken_ms)
+            ended_ms.append(_ms_since(start))
+            return status == "CANCELED"
+        time.sleep(POLL_S)
+    web.cancel(run_id, "MARK_AS_CANCELED_IMMEDIATELY")  # it must not keep a slot
+    return False
 
 
 def _states(web: Web, run_ids: Sequence[str]) -> list[graphql.RunState]:

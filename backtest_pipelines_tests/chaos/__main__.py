@@ -38,7 +38,7 @@ def main() -> int:
         for number in range(arguments.first, arguments.first + arguments.rounds):
             for kind in kinds:
                 start = time.monotonic()
-                outcome = survive(kind, f"{arguments.seed} {number}")
+                outcome = survive([kind], f"{arguments.seed} {number}")
                 outcomes[kind].append(outcome)
                 took_s = time.monotonic() - start
                 said = "survived" if outcome.problem is None else "NOT SURVIVED"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,56 +51,55 @@ KINDS: dict[str, Fault] = {fault.__name__: fault for fault in ANYWHERE + ON_POST
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one fault.
+    """What came of a fault, or of several.
 
     Attributes
     ----------
-    kind : str
     recovery_s : float
         From the end of the fault until all work had ended as it should.
     problem : str or None
         Why it was not survived.
     """
 
-    kind: str
     recovery_s: float
     problem: str | None
 
 
+Survive = Callable[[Sequence[str], str], Outcome]
+
+
 @contextmanager
-def hurt(
-    folder: Path, *, on_postgres: bool, long_stop_s: float, within_s: float
-) -> Iterator[Callable[[str, str], Outcome]]:
-    """Start an installation; yield what takes a kind of fault and a seed, and says what came of it."""
+def hurt(folder: Path, *, on_postgres: bool, long_stop_s: float, within_s: float) -> Iterator[Survive]:
+    """Start an installation; yield what takes kinds of faults and a seed, and says what came of them."""
     with ExitStack() as stack:
         postgres = stack.enter_context(HurtPostgres(folder / "postgres")) if on_postgres else None
         target = stack.enter_context(Target(folder, postgres, long_stop_s=long_stop_s))
         answers = stack.enter_context(Answers(target, folder / "reference"))
-        yield lambda kind, seed: survive(target, answers, kind, seed, within_s)
+        yield lambda kinds, seed: survive(target, answers, kinds, seed, within_s)
 
 
-def survive(target: Target, answers: Answers, kind: str, seed: str, within_s: float) -> Outcome:
-    """Inflict one fault and say what came of it; the installation is whole again afterwards.
+def survive(target: Target, answers: Answers, kinds: Sequence[str], seed: str, within_s: float) -> Outcome:
+    """Inflict faults, one right after the other, and say what came of them; the installation is whole afterwards.
 
     Parameters
     ----------
     target : Target
     answers : Answers
-    kind : str
-        One of `KINDS`.
+    kinds : sequence of str
+        Of `KINDS`. Two or more that kill a worker's process may use up the three attempts of a run.
     seed : str
         What the times and the questions are drawn from.
     within_s : float
-        For all work to end, once the fault has.
+        For all work to end, once the last fault has.
     """
-    chance = Random(f"{seed} {kind}")
-    work = Work(target, answers, chance)
+    work = Work(target, answers, Random(f"{seed} work"))
     recovery_s, problem = within_s, None
     try:
-        KINDS[kind](target, work, chance)
+        for kind in kinds:
+            KINDS[kind](target, work, Random(f"{seed} {kind}"))
         recovery_s = work.wait(within_s)
         work.check()
     except Exception:  # noqa: BLE001 - each is a finding, told with its place
         problem = traceback.format_exc(limit=-4)
     target.repair()
-    return Outcome(kind, recovery_s, problem)
+    return Outcome(recovery_s, problem)

@@ -12,8 +12,8 @@ from backtest_pipelines_tests.chaos.target import Target, signal_process, signal
 from backtest_pipelines_tests.chaos.work import Work
 from backtest_pipelines_tests.service.dagster import until, witness
 
-CLAIM_S = 20.0
-LOST_S = 20.0
+CLAIM_S = 60.0
+LOST_S = 30.0
 
 
 def worker_child_killed(target: Target, work: Work, chance: Random) -> None:

@@ -1,4 +1,4 @@
-"""Each kind of fault once, in groups, at times drawn from a seed; `make chaos` inflicts them one by one, and often."""
+"""Two faults of each group, both and their times drawn from a seed; `make chaos` inflicts all kinds, one by one."""
 
 import random
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def survive_on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surv
 
 @pytest.mark.parametrize("kinds", ON_POSTGRES, ids=" ".join)
 def test_faults_are_survived_on_postgres(kinds: tuple[str, ...], survive_on_postgres: Survive) -> None:
-    outcome = survive_on_postgres(kinds, SEED)
+    outcome = survive_on_postgres(random.Random(SEED).sample(kinds, 2), SEED)
     assert outcome.problem is None, f"seed {SEED}: {outcome.problem}"
 
 

@@ -26,6 +26,7 @@ from backtest_pipelines_tests.service.dagster import Web, tag_of, until, witness
 ENDS = {"RUN_SUCCESS": "SUCCESS", "RUN_FAILURE": "FAILURE", "RUN_CANCELED": "CANCELED"}
 UNDER_WAY = ["QUEUED", "STARTING", "STARTED", "CANCELING"]
 POLL_S = 0.2
+BEGIN_S = 90.0
 _RUNS = """
 query R($f: RunsFilter!) {
   runsOrError(filter: $f) { ... on Runs { results { runId status startTime tags { key value } } } }
@@ -96,7 +97,7 @@ class Work:
         assert first.job_id == again.job_id, f"{request_id} is two jobs: {first.job_id} and {again.job_id}"
 
     def slow(self, seconds: float, ends_as: str = "SUCCESS") -> str:
-        """Launch a run of the slow job by GraphQL."""
+        """Launch a run of the slow job by GraphQL, again and again until it is accepted; one counts."""
         run_id = self._target.web.launch_slow(seconds=seconds)
         self._runs[run_id] = ends_as
         return run_id
@@ -104,7 +105,7 @@ class Work:
     def slow_begun(self, seconds: float, ends_as: str = "SUCCESS") -> str:
         """Launch a run of the slow job and wait until its step has begun."""
         run_id = self.slow(seconds, ends_as)
-        until(lambda: bool(witness(self._target.home, run_id)), 30, "the step")
+        until(lambda: bool(witness(self._target.home, run_id)), BEGIN_S, "the step")
         return run_id
 
     def note_left_behind(self, run_id: str) -> None:

@@ -85,7 +85,11 @@ query Failures($runs: [String]) {
 """Why runs failed: read from their events, so asked only for those that did."""
 TERMINATE: Final = """
 mutation Terminate($run: String!, $policy: TerminateRunPolicy) {
-  terminateRun(runId: $run, terminatePolicy: $policy) { __typename ... on Error { message } }
+  terminateRun(runId: $run, terminatePolicy: $policy) {
+    __typename
+    ... on TerminateRunFailure { message }
+    ... on Error { message }
+  }
 }
 """
 LOCATIONS: Final = """

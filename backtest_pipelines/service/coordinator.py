@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from functools import cached_property
 
 import dagster as dg
@@ -12,7 +13,10 @@ from backtest_pipelines.executions.settings import settings_from
 from backtest_pipelines.records.claims import Claims
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.jobs import JobRecords
+from backtest_pipelines.records.workers import Workers
 from backtest_pipelines.service.bell import Bell, celery_app
+from backtest_pipelines.service.dagster_private import DEQUEUER_THREAD, RunQueueConfig
+from backtest_pipelines.service.launcher import WITHOUT_WORKER_S
 
 
 class BellCoordinator(dg.QueuedRunCoordinator[dg.DagsterInstance]):
@@ -28,6 +32,17 @@ class BellCoordinator(dg.QueuedRunCoordinator[dg.DagsterInstance]):
     @cached_property
     def _bell(self) -> Bell:
         return Bell(celery_app(settings_from(os.environ)))
+
+    def get_run_queue_config(self) -> RunQueueConfig:
+        """Return the limits; to the daemon's dequeuer, while workers live, that nothing may start.
+
+        The dequeuer reads a run as queued and then reports its start: by then a worker may have claimed it, or even
+        ended it, or it may be cancelled, and its status would go back to starting for ever.
+        """
+        config = super().get_run_queue_config()
+        if threading.current_thread().name == DEQUEUER_THREAD and Workers(self._database).alive(WITHOUT_WORKER_S):
+            return config._replace(max_concurrent_runs=0)
+        return config
 
     def submit_run(self, context: dg.SubmitRunContext) -> dg.DagsterRun:
         """Queue a run, or cancel it at once where the job that it is for has another one, or was cancelled."""

@@ -14,6 +14,7 @@ from dagster._core.instance.config import ConcurrencyConfig
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
 from dagster._core.op_concurrency_limits_counter import GlobalOpConcurrencyLimitsCounter
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
+from dagster._core.run_coordinator.queued_run_coordinator import RunQueueConfig
 from dagster._core.storage.tags import (
     MAX_RETRIES_TAG,
     PRIORITY_TAG,
@@ -24,7 +25,11 @@ from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserializ
 from dagster._utils.interrupts import capture_interrupts, raise_interrupts_as
 from dagster._utils.tags import TagConcurrencyLimitsCounter
 
+DEQUEUER_THREAD = "dagster-daemon-QUEUED_RUN_COORDINATOR"
+"""Name of the daemon's thread that moves runs from the queue to the launcher."""
+
 __all__ = [
+    "DEQUEUER_THREAD",
     "MAX_RETRIES_TAG",
     "PRIORITY_TAG",
     "RETRY_STRATEGY_TAG",
@@ -35,6 +40,7 @@ __all__ = [
     "GlobalOpConcurrencyLimitsCounter",
     "LaunchRunContext",
     "RunLauncher",
+    "RunQueueConfig",
     "TagConcurrencyLimitsCounter",
     "WorkerStatus",
     "capture_interrupts",

@@ -182,7 +182,7 @@ def _parts(
     needs = tuple(part.name for part in first)
     return [
         *first,
-        parts.code_part(code, definitions, web_port),
+        parts.code_part(code, definitions, web_port, needs),
         parts.web_part(web_port, workspace_file, (*needs, "code")),
         parts.worker_part(workers, needs),
         parts.daemon_part(web_port, workspace_file, (*needs, "code")),

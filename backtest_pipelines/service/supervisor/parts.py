@@ -36,7 +36,7 @@ def store_part() -> Part:
     return Part("store", [sys.executable, "-m", "backtest_pipelines.service.store"], None)
 
 
-def code_part(path: Path, definitions: str, web_port: int) -> Part:
+def code_part(path: Path, definitions: str, web_port: int, needs: tuple[str, ...] = ()) -> Part:
     """Return Dagster's code server for a module of definitions, on a socket.
 
     The web server connects to one that came back by itself, which takes it up to ten seconds: it is waited for.
@@ -50,7 +50,7 @@ def code_part(path: Path, definitions: str, web_port: int) -> Part:
             return False
         return not _accepts(socket.AF_INET, (HOST, web_port)) or web.is_ready()
 
-    return Part("code", [*command, "-m", definitions, "--location-name", LOCATION, "-s", path], is_ready)
+    return Part("code", [*command, "-m", definitions, "--location-name", LOCATION, "-s", path], is_ready, needs)
 
 
 def web_part(port: int, workspace_file: Path, needs: tuple[str, ...]) -> Part:

@@ -127,7 +127,10 @@ class Launcher:
             logger.exception("job %s cannot be launched", job.job_id)
             await self._services.call(self._services.jobs.end, job.job_id, "failed")
         else:
-            await self._services.call(self._services.jobs.mark_launched, job.job_id)
+            # The queue attached the run, unless the job gave it up meanwhile: then it waits for a launch again.
+            current = await self._services.call(self._services.jobs.get, job.job_id)
+            if current is not None and current.run_id is not None:
+                await self._services.call(self._services.jobs.mark_launched, job.job_id)
 
     async def _launch_left_behind(self) -> str:
         """Launch each job that waits for it; return why one still does. That one keeps no other from its launch."""
@@ -159,7 +162,8 @@ class Launcher:
                 await self._look_at(job, run)
 
     async def _look_at(self, job: Job, run: RunState) -> None:
-        if run.status == "NOT_STARTED" and time.time() - run.created_at_s > STUCK_AFTER_S:
+        is_old = time.time() - run.created_at_s > STUCK_AFTER_S
+        if run.status == "NOT_STARTED" and is_old and job.job_id not in self._launching:
             logger.warning("run %s of job %s was never queued: another takes its place", run.run_id, job.job_id)
             await self._services.call(self._services.jobs.detach, job.job_id, run.run_id)
             await self._services.web.ask(graphql.TERMINATE, run=run.run_id, policy="MARK_AS_CANCELED_IMMEDIATELY")

@@ -92,7 +92,7 @@ def survive(target: Target, answers: Answers, kinds: Sequence[str], seed: str, w
     within_s : float
         For all work to end, once the last fault has.
     """
-    work = Work(target, answers, Random(f"{seed} work"))
+    work = Work(target, answers, Random(f"{seed} {kinds}"))
     recovery_s, problem = within_s, None
     try:
         for kind in kinds:

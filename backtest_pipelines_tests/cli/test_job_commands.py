@@ -242,7 +242,7 @@ def processor_s(*arguments: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def test_job_takes_less_than_500_ms_of_a_processor_and_imports_nothing_heavy(service: Service) -> None:
+def test_job_takes_less_than_1_s_of_a_processor_and_imports_nothing_heavy(service: Service) -> None:
     process("submit", VARIANT, "--url", service.url)
     loaded = loaded_by("job", "job-1", "--url", service.url)
     heavy = {
@@ -257,7 +257,7 @@ def test_job_takes_less_than_500_ms_of_a_processor_and_imports_nothing_heavy(ser
         "psutil",
     }
     assert loaded & heavy == set()
-    assert any(processor_s("job", "job-1", "--url", service.url) < 0.5 for _ in range(5))
+    assert any(processor_s("job", "job-1", "--url", service.url) < 1 for _ in range(5))
 
 
 def test_on_a_terminal_waiting_shows_a_bar(service: Service) -> None:

@@ -47,7 +47,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WithoutWorker]
     complete = {**environ, **homes.environment(settings, dagster_home, None)}
     wanted = [
         parts.store_part(),
-        parts.code_part(code, DEFINITIONS, port),
+        parts.code_part(code, DEFINITIONS, port, ("store",)),
         parts.web_part(port, workspace, ("store", "code")),
         parts.daemon_part(port, workspace, ("store", "code")),
     ]

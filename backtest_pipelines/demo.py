@@ -25,11 +25,11 @@ from rich.table import Table
 
 from backtest_pipelines.errors import BacktestError, BadRequestError, MissingDataError, UnavailableError
 from backtest_pipelines.executions.settings import settings_from
+from backtest_pipelines.graphql.web_server import WebServer
 from backtest_pipelines.market.sample import write_sample_market
 from backtest_pipelines.market.symbols import SYMBOLS
 from backtest_pipelines.panel.ingest import IngestReport, exchange_files, ingest
 from backtest_pipelines.panel.store import PanelStore
-from backtest_pipelines.service.graphql import Dagster
 from backtest_pipelines.service.supervisor.installation import Installation, installation
 from backtest_pipelines.strategies import catalogue
 
@@ -86,7 +86,7 @@ def demo(home: Path, data: Path | None, console: Console) -> None:
                 for file in report.bad:
                     console.print(f"bad file, left out: {file.name}: {file.reason}", markup=False)
                 symbol = _symbol(report, sample if data is None else data)
-                dagster = Dagster(running.web_url)
+                dagster = WebServer(running.web_url)
                 dagster.wait(dagster.launch("panels_job", symbol, {}), RUN_S)
                 first = _round(dagster, progress, symbol, "computed afresh", use_cache=False)
                 second = _round(dagster, progress, symbol, "asked again", use_cache=True)
@@ -162,7 +162,7 @@ def _symbol(report: IngestReport, folder: Path) -> str:
     return symbols[0]
 
 
-def _round(dagster: Dagster, progress: Progress, symbol: str, what: str, *, use_cache: bool) -> dict[str, Launched]:
+def _round(dagster: WebServer, progress: Progress, symbol: str, what: str, *, use_cache: bool) -> dict[str, Launched]:
     """Launch every variant once, one after the other."""
     names = [variant.name for variant in catalogue.variants()]
     task = progress.add_task(f"Variants, {what}", total=len(names))
@@ -172,7 +172,7 @@ def _round(dagster: Dagster, progress: Progress, symbol: str, what: str, *, use_
         run_id = dagster.launch(f"{name}_job", symbol, {"ops": {name: {"config": {"use_cache": use_cache}}}})
         run = dagster.wait(run_id, RUN_S)
         if run.status != "SUCCESS":
-            msg = f"{name}: the run ended as {run.status}: {'; '.join(run.failures)}"
+            msg = f"{name}: the run ended as {run.status}: {run.failure and run.failure.message}"
             raise UnavailableError(msg)
         results[name] = Launched(time.monotonic() - start, run.metadata)
         progress.advance(task)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
 from backtest_pipelines.api.services import Services
-from backtest_pipelines.client import graphql
-from backtest_pipelines.client.graphql import RunFailure, RunState
+from backtest_pipelines.graphql import documents, replies
+from backtest_pipelines.graphql.replies import RunFailure, RunState
 from backtest_pipelines.records.executions import Execution
 from backtest_pipelines.records.jobs import EndedState, Job
 
@@ -60,8 +60,8 @@ async def run_states(services: Services, jobs: Sequence[Job]) -> dict[str, RunSt
     runs = [job.run_id for job in jobs if job.run_id]
     states: dict[str, RunState] = {}
     for start in range(0, len(runs), RUNS_AT_ONCE):
-        reply = await services.web.ask(graphql.RUNS, runs=runs[start : start + RUNS_AT_ONCE])
-        states |= graphql.run_states(reply)
+        reply = await services.web.ask(documents.RUNS, runs=runs[start : start + RUNS_AT_ONCE])
+        states |= replies.run_states(reply)
     return states
 
 
@@ -123,8 +123,8 @@ async def views(services: Services, jobs: Sequence[Job]) -> list[dict[str, objec
 async def _failures(services: Services, runs: Sequence[str | None]) -> dict[str, RunFailure]:
     failures: dict[str, RunFailure] = {}
     for start in range(0, len(runs), RUNS_AT_ONCE):
-        reply = await services.web.ask(graphql.FAILURES, runs=runs[start : start + RUNS_AT_ONCE])
-        failures |= graphql.failures(reply)
+        reply = await services.web.ask(documents.FAILURES, runs=runs[start : start + RUNS_AT_ONCE])
+        failures |= replies.failures(reply)
     return failures
 
 

@@ -16,9 +16,9 @@ from backtest_pipelines.api.job_request import run_config
 from backtest_pipelines.api.job_views import ended_state, run_states
 from backtest_pipelines.api.services import Services
 from backtest_pipelines.api.web_server import NoAnswerError
-from backtest_pipelines.client import graphql
-from backtest_pipelines.client.graphql import RunState
 from backtest_pipelines.errors import BacktestError, BugError, UnavailableError
+from backtest_pipelines.graphql import documents, names, replies
+from backtest_pipelines.graphql.replies import RunState
 from backtest_pipelines.records.jobs import Job
 
 logger = logging.getLogger(__name__)
@@ -74,8 +74,8 @@ class Launcher:
         if job.run_id is None:
             await self._services.call(self._services.jobs.end, job.job_id, "cancelled")
             return
-        reply = await self._services.web.ask(graphql.TERMINATE, run=job.run_id, policy="SAFE_TERMINATE")
-        if refusal := graphql.refusal(reply):
+        reply = await self._services.web.ask(documents.TERMINATE, run=job.run_id, policy="SAFE_TERMINATE")
+        if refusal := replies.refusal(reply):
             logger.info("run %s of job %s is not terminated: %s", job.run_id, job.job_id, refusal)
 
     async def look_after(self) -> None:
@@ -118,11 +118,11 @@ class Launcher:
 
     async def _launch(self, job: Job) -> None:
         asked = json.loads(job.request)
-        execution = graphql.execution(
-            f"{job.variant}_job", job.symbol, run_config(asked), {graphql.JOB_ID_TAG: job.job_id}
+        execution = documents.execution(
+            f"{job.variant}_job", job.symbol, run_config(asked), {names.JOB_ID_TAG: job.job_id}
         )
         try:
-            graphql.launched(await self._services.web.ask(graphql.LAUNCH, execution=execution))
+            replies.launched(await self._services.web.ask(documents.LAUNCH, execution=execution))
         except BugError:
             logger.exception("job %s cannot be launched", job.job_id)
             await self._services.call(self._services.jobs.end, job.job_id, "failed")
@@ -166,7 +166,7 @@ class Launcher:
         if run.status == "NOT_STARTED" and is_old and job.job_id not in self._launching:
             logger.warning("run %s of job %s was never queued: another takes its place", run.run_id, job.job_id)
             await self._services.call(self._services.jobs.detach, job.job_id, run.run_id)
-            await self._services.web.ask(graphql.TERMINATE, run=run.run_id, policy="MARK_AS_CANCELED_IMMEDIATELY")
+            await self._services.web.ask(documents.TERMINATE, run=run.run_id, policy="MARK_AS_CANCELED_IMMEDIATELY")
         elif job.cancel_requested and run.status != "CANCELING":
             await self.cancel(job)
 
@@ -183,4 +183,4 @@ class Launcher:
 def _is_undecided(run: RunState) -> bool:
     """Say whether a run has failed, and may be tried again, which would be refused once its job had failed."""
     failed_just_now = run.status == "FAILURE" and time.time() - (run.ended_at_s or run.created_at_s) < UNDECIDED_S
-    return failed_just_now and graphql.WILL_RETRY_TAG not in run.tags
+    return failed_just_now and names.WILL_RETRY_TAG not in run.tags

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import aiohttp
 
-from backtest_pipelines.client import graphql
 from backtest_pipelines.errors import UnavailableError
+from backtest_pipelines.graphql import documents, replies
 
 ASK_S: Final = 30.0
 """How long one question may take: the web server waits up to 5 s and more for a busy store."""
@@ -46,7 +46,7 @@ class WebServer:
         try:
             async with self._session.post(
                 f"{self._url}/graphql",
-                data=graphql.body(document, **variables),
+                data=documents.body(document, **variables),
                 headers={"Content-Type": "application/json"},
                 timeout=aiohttp.ClientTimeout(total=ASK_S),
             ) as answer:
@@ -54,4 +54,4 @@ class WebServer:
         except (aiohttp.ClientError, OSError) as error:
             msg = f"Dagster's web server at {self._url} does not answer: {error or type(error).__name__}"
             raise NoAnswerError(msg) from error
-        return graphql.data(reply)
+        return replies.data(reply)

@@ -12,7 +12,7 @@ from backtest_pipelines.cli.remote import add_job, service
 if TYPE_CHECKING:
     from backtest_pipelines.cli.screen import Screen
     from backtest_pipelines.client import Client
-    from backtest_pipelines.client.graphql import LogLine
+    from backtest_pipelines.graphql.replies import LogLine
 
 HELP = "Print the log of a job"
 EXAMPLES = """examples:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
-from backtest_pipelines.client import graphql
 from backtest_pipelines.client.errors import JobFinishedError, UnknownJobError, refusal
 from backtest_pipelines.client.job import Job, JobLog, job_from
 from backtest_pipelines.client.transport import Reply, Transport
 from backtest_pipelines.errors import BadRequestError, MissingDataError, UnavailableError
+from backtest_pipelines.graphql import documents, replies
 
 if TYPE_CHECKING:
     from backtest_pipelines.client.answers import Result
@@ -229,10 +229,12 @@ class Client:
         cursor = after.cursor if after is not None and after.run_id == run_id else None
         if run_id is None:
             return JobLog(None, (), None, has_more=False)
-        reply = self._transport.send("POST", "/graphql", graphql.body(graphql.LOGS, run=run_id, cursor=cursor), JSON)
+        reply = self._transport.send(
+            "POST", "/graphql", documents.body(documents.LOGS, run=run_id, cursor=cursor), JSON
+        )
         if reply.status != HTTPStatus.OK:
             raise refusal(reply, "POST /graphql")
-        page = graphql.log_page(graphql.data(reply.body))
+        page = replies.log_page(replies.data(reply.body))
         if page is None:
             return JobLog(run_id, (), cursor, has_more=False)
         return JobLog(run_id, page.lines, page.cursor, page.has_more)

@@ -18,7 +18,7 @@ from backtest_pipelines.client.errors import (
 if TYPE_CHECKING:
     from backtest_pipelines.client.answers import Result
     from backtest_pipelines.client.client import Client
-    from backtest_pipelines.client.graphql import LogLine
+    from backtest_pipelines.graphql.replies import LogLine
 
 Status = Literal["pending", "running", "completed", "failed"]
 State = Literal["queued", "starting", "running", "completed", "failed", "cancelling", "cancelled"]

@@ -5,13 +5,13 @@ There is no postponed evaluation of annotations in this module: Dagster reads th
 
 import dagster as dg
 
-from backtest_pipelines.client.graphql import RETRY_NUMBER_TAG
 from backtest_pipelines.defs.config import QuestionConfig, config_class, request
 from backtest_pipelines.defs.failures import RETRY_WHEN_UNAVAILABLE, dagster_failures
 from backtest_pipelines.defs.metadata import execution_metadata
 from backtest_pipelines.defs.panels import panels, symbol_partitions
 from backtest_pipelines.defs.workspace import WorkspaceResource
 from backtest_pipelines.executions.execute import Executed, execute
+from backtest_pipelines.graphql.names import RETRY_NUMBER_TAG
 from backtest_pipelines.strategies import catalogue
 from backtest_pipelines.strategies.variants import Variant
 

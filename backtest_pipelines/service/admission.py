@@ -13,7 +13,7 @@ from hashlib import sha256
 
 import dagster as dg
 
-from backtest_pipelines.client.graphql import RETRY_NUMBER_TAG
+from backtest_pipelines.graphql.names import RETRY_NUMBER_TAG
 from backtest_pipelines.records.claims import LEASE_S, Admission, Claim, Claims
 from backtest_pipelines.service.dagster_private import (
     PRIORITY_TAG,

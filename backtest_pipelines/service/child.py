@@ -23,10 +23,10 @@ import dagster as dg
 from dagster_postgres.utils import DagsterPostgresException
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from backtest_pipelines.client.graphql import JOB_ID_TAG
 from backtest_pipelines.defs.failures import cancelled, failure
 from backtest_pipelines.errors import BacktestError, TimeLimitError
 from backtest_pipelines.executions.settings import Limits
+from backtest_pipelines.graphql.names import JOB_ID_TAG
 from backtest_pipelines.records.claims import Admission, Claims
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.jobs import JobRecords

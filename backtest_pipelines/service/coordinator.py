@@ -8,8 +8,8 @@ from functools import cached_property
 
 import dagster as dg
 
-from backtest_pipelines.client.graphql import JOB_ID_TAG, RETRY_NUMBER_TAG
 from backtest_pipelines.executions.settings import settings_from
+from backtest_pipelines.graphql.names import JOB_ID_TAG, RETRY_NUMBER_TAG
 from backtest_pipelines.records.claims import Claims
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.jobs import JobRecords

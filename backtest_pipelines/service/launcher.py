@@ -12,8 +12,8 @@ from typing import Any, Self
 
 import dagster as dg
 
-from backtest_pipelines.client.graphql import RETRY_NUMBER_TAG
 from backtest_pipelines.executions.settings import Limits, settings_from
+from backtest_pipelines.graphql.names import RETRY_NUMBER_TAG
 from backtest_pipelines.records.claims import LEASE_S, STOCK, Claim, Claims
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.workers import Workers

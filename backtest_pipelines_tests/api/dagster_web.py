@@ -12,8 +12,8 @@ from typing import Any
 import dagster as dg
 import httpx
 
-from backtest_pipelines.client import graphql
-from backtest_pipelines.client.graphql import JOB_ID_TAG
+from backtest_pipelines.graphql import documents, replies
+from backtest_pipelines.graphql.names import JOB_ID_TAG
 from backtest_pipelines_tests.api.processes import Api, api, running, wait_until_ok
 from backtest_pipelines_tests.servers import ValkeyServer
 
@@ -63,9 +63,9 @@ class Installation:
     def ask(self, document: str, **variables: object) -> Json:
         """Ask Dagster by GraphQL, through the gateway."""
         answer = self.client.post(
-            "/graphql", content=graphql.body(document, **variables), headers={"Content-Type": "application/json"}
+            "/graphql", content=documents.body(document, **variables), headers={"Content-Type": "application/json"}
         )
-        return graphql.data(answer.content)
+        return replies.data(answer.content)
 
     @contextmanager
     def dagster(self) -> Iterator[dg.DagsterInstance]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from backtest_pipelines.client import graphql
 from backtest_pipelines.definitions import defs
+from backtest_pipelines.graphql import documents, names, replies
 from backtest_pipelines.panel.ingest import exchange_files, ingest
 from backtest_pipelines.panel.store import PanelStore
 from backtest_pipelines.records.database import Database
@@ -51,7 +51,7 @@ def early(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Installati
         # As if a web server had ended between making the run and queueing it.
         with running.dagster() as instance:
             job = defs().resolve_job_def(f"{VARIANT}_job")
-            stuck_run = instance.create_run_for_job(job, tags={graphql.JOB_ID_TAG: stuck["job_id"]}).run_id
+            stuck_run = instance.create_run_for_job(job, tags={names.JOB_ID_TAG: stuck["job_id"]}).run_id
         with Database(running.api.home / "executions.sqlite") as database:
             assert JobRecords(database).attach(stuck["job_id"], stuck_run, None)
         with running.web_server():
@@ -125,7 +125,7 @@ def test_the_run_has_the_config_and_the_symbol_that_were_asked_for(service: Inst
     with service.dagster() as instance:
         run = instance.get_run_by_id(job["run_id"])
     assert run is not None
-    assert run.tags[graphql.PARTITION_TAG] == "BANKNIFTY"
+    assert run.tags[names.PARTITION_TAG] == "BANKNIFTY"
     config: Json = dict(run.run_config)
     assert config["ops"][VARIANT]["config"] == {
         "spot_adjustment_type": 3,
@@ -335,18 +335,18 @@ def test_a_deleted_run_fails_its_job(service: Installation) -> None:
 
 def test_the_documents_that_the_client_sends_are_understood(service: Installation) -> None:
     job = service.submit()
-    assert graphql.locations_are_loaded(service.ask(graphql.LOCATIONS))
-    run = graphql.run_state(service.ask(graphql.RUN, run=job["run_id"]))
+    assert replies.locations_are_loaded(service.ask(documents.LOCATIONS))
+    run = replies.run_state(service.ask(documents.RUN, run=job["run_id"]))
     assert run is not None
-    assert (run.status, run.has_ended, run.tags[graphql.JOB_ID_TAG]) == ("QUEUED", False, job["job_id"])
-    page = graphql.log_page(service.ask(graphql.LOGS, run=job["run_id"], cursor=None))
+    assert (run.status, run.has_ended, run.tags[names.JOB_ID_TAG]) == ("QUEUED", False, job["job_id"])
+    page = replies.log_page(service.ask(documents.LOGS, run=job["run_id"], cursor=None))
     assert page is not None
     assert page.lines
-    assert graphql.log_page(service.ask(graphql.LOGS, run=job["run_id"], cursor=page.cursor)).lines == ()  # type: ignore[union-attr]
+    assert replies.log_page(service.ask(documents.LOGS, run=job["run_id"], cursor=page.cursor)).lines == ()  # type: ignore[union-attr]
     unknown = str(uuid.uuid4())
-    assert graphql.run_state(service.ask(graphql.RUN, run=unknown)) is None
-    assert graphql.log_page(service.ask(graphql.LOGS, run=unknown, cursor=None)) is None
-    assert unknown in str(graphql.refusal(service.ask(graphql.TERMINATE, run=unknown, policy="SAFE_TERMINATE")))
+    assert replies.run_state(service.ask(documents.RUN, run=unknown)) is None
+    assert replies.log_page(service.ask(documents.LOGS, run=unknown, cursor=None)) is None
+    assert unknown in str(replies.refusal(service.ask(documents.TERMINATE, run=unknown, policy="SAFE_TERMINATE")))
 
 
 def test_a_run_that_was_never_queued_is_replaced(early: tuple[Installation, Early]) -> None:

@@ -13,8 +13,8 @@ from typing import TypeAlias
 import psutil
 
 from backtest_pipelines.client.client import Client
-from backtest_pipelines.client.graphql import ENDED
 from backtest_pipelines.executions.settings import settings_from
+from backtest_pipelines.graphql.names import ENDED
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.workers import Worker, Workers
 from backtest_pipelines.service.supervisor.state import read_state
@@ -167,6 +167,7 @@ def _kills_ms(
                 _until_whole(measured, web, workers)
                 kill(measured, web, workers)
                 found[name].append(milliseconds(lambda: web.success(web.launch_question(questions.next()))))
+        _until_whole(measured, web, workers)  # a retry still to come would not find its job in other definitions
     return found
 
 

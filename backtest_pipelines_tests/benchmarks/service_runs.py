@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import httpx
 
-from backtest_pipelines.client import graphql
+from backtest_pipelines.graphql import documents, names, replies
 
 VARIANT = "call_sell_future_buy_weekly"
 SYMBOL = "NIFTY"
@@ -90,32 +90,32 @@ class Web:
 
     def ask(self, document: str, **variables: object) -> dict[str, Any]:
         headers = {"Content-Type": "application/json"}
-        return graphql.data(
-            self._web.post("/graphql", content=graphql.body(document, **variables), headers=headers).content
+        return replies.data(
+            self._web.post("/graphql", content=documents.body(document, **variables), headers=headers).content
         )
 
     def launch(self, job: str, config: Mapping[str, object]) -> str:
-        return graphql.launched(self.ask(graphql.LAUNCH, execution=graphql.execution(job, SYMBOL, config)))
+        return replies.launched(self.ask(documents.LAUNCH, execution=documents.execution(job, SYMBOL, config)))
 
     def launch_slow(self, seconds: float) -> str:
-        execution = graphql.execution("slow_job", SYMBOL, {"ops": {"slow": {"config": {"seconds": seconds}}}})
+        execution = documents.execution("slow_job", SYMBOL, {"ops": {"slow": {"config": {"seconds": seconds}}}})
         execution["executionMetadata"] = {"tags": []}  # this job knows no symbols
-        return graphql.launched(self.ask(graphql.LAUNCH, execution=execution))
+        return replies.launched(self.ask(documents.LAUNCH, execution=execution))
 
     def launch_question(self, question: Mapping[str, object]) -> str:
         return self.launch(f"{VARIANT}_job", {"ops": {VARIANT: {"config": question}}})
 
     def status(self, run_id: str) -> str:
-        state = graphql.run_state(self.ask(graphql.RUN, run=run_id))
+        state = replies.run_state(self.ask(documents.RUN, run=run_id))
         assert state is not None, run_id
         return state.status
 
-    def newest(self, count: int) -> list[graphql.RunState]:
-        return list(graphql.run_states(self.ask(_NEWEST, count=count)).values())
+    def newest(self, count: int) -> list[replies.RunState]:
+        return list(replies.run_states(self.ask(_NEWEST, count=count)).values())
 
     def cancel(self, run_id: str, policy: str = "SAFE_TERMINATE") -> bool:
         """Ask for a run's end, and return whether this was accepted."""
-        return graphql.refusal(self.ask(graphql.TERMINATE, run=run_id, policy=policy)) is None
+        return replies.refusal(self.ask(documents.TERMINATE, run=run_id, policy=policy)) is None
 
     def events(self, run_id: str) -> list[tuple[str, float]]:
         """Return what each event of a run says and when, in seconds since 1970."""
@@ -133,7 +133,7 @@ class Web:
 
     def success(self, run_id: str) -> None:
         """Wait for the success of a run, polling as fast as sensible callers would."""
-        wait(lambda: self.status(run_id) in graphql.ENDED, POLL_S)
+        wait(lambda: self.status(run_id) in names.ENDED, POLL_S)
         status = self.status(run_id)
         assert status == "SUCCESS", f"run {run_id}: {status}"
 
@@ -252,7 +252,7 @@ def _is_cancelled(web: Web, run_id: str, call_ms: list[float], ended_ms: list[fl
     is_accepted = web.cancel(run_id)
     taken_ms = _ms_since(start)
     while is_accepted and _ms_since(start) < CANCEL_MS:
-        if (status := web.status(run_id)) in graphql.ENDED:
+        if (status := web.status(run_id)) in names.ENDED:
             call_ms.append(taken_ms)
             ended_ms.append(_ms_since(start))
             return status == "CANCELED"
@@ -261,8 +261,8 @@ def _is_cancelled(web: Web, run_id: str, call_ms: list[float], ended_ms: list[fl
     return False
 
 
-def _states(web: Web, run_ids: Sequence[str]) -> list[graphql.RunState]:
-    return list(graphql.run_states(web.ask(graphql.RUNS, runs=run_ids)).values())
+def _states(web: Web, run_ids: Sequence[str]) -> list[replies.RunState]:
+    return list(replies.run_states(web.ask(documents.RUNS, runs=run_ids)).values())
 
 
 def _timing(web: Web, run_id: str, submitted_s: float, call_ms: float, seen_ms: float) -> Timing:

@@ -14,11 +14,11 @@ from typing import Any, Self
 import httpx
 
 from backtest_pipelines.client import Job
-from backtest_pipelines.client.graphql import JOB_ID_TAG, WILL_RETRY_TAG
 from backtest_pipelines.errors import BacktestError
 from backtest_pipelines.executions.execute import ExecutionRequest, execute
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.executions.workspace import Workspace
+from backtest_pipelines.graphql.names import JOB_ID_TAG, WILL_RETRY_TAG
 from backtest_pipelines.strategies import catalogue
 from backtest_pipelines_tests.chaos.target import Target
 from backtest_pipelines_tests.service.dagster import Web, tag_of, until, witness

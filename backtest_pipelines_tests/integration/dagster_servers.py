@@ -13,8 +13,9 @@ import pytest
 
 from backtest_pipelines.defs.inbox import QUIET_S
 from backtest_pipelines.executions.settings import VARIABLES, settings_from
+from backtest_pipelines.graphql.names import REPOSITORY
+from backtest_pipelines.graphql.web_server import POLL_S, EndedRun, WebServer
 from backtest_pipelines.market.sample import write_sample_market
-from backtest_pipelines.service.graphql import POLL_S, REPOSITORY, Dagster, Run
 from backtest_pipelines.service.supervisor.installation import installation as started_installation
 
 WEEKLY = "call_sell_future_buy_weekly"
@@ -34,8 +35,8 @@ class Installation:
 
     home: Path
     url: str
-    dagster: Dagster
-    first_runs: tuple[Run, ...]
+    dagster: WebServer
+    first_runs: tuple[EndedRun, ...]
 
 
 def write_small_market(folder: Path) -> None:
@@ -57,13 +58,13 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         settings = settings_from(os.environ, home=home)
         with started_installation(settings, os.environ, on_event=print) as running:
             running.supervisor.wait_until_ready()
-            dagster = Dagster(running.web_url)
+            dagster = WebServer(running.web_url)
             runs = [dagster.wait(run, RUN_S) for run in runs_of_look(dagster, since)]
             yield Installation(home, running.url, dagster, tuple(runs))
     assert processes_naming(home) == []
 
 
-def runs_of_look(dagster: Dagster, since: float) -> tuple[str, ...]:
+def runs_of_look(dagster: WebServer, since: float) -> tuple[str, ...]:
     """Wait for the inbox sensor's first look since a time and return the runs that it requested."""
     deadline = time.monotonic() + RUN_S
     while time.monotonic() < deadline:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from backtest_pipelines.client import Client, JobFailedError
-from backtest_pipelines.client.graphql import JOB_ID_TAG
 from backtest_pipelines.errors import BadRequestError
 from backtest_pipelines.executions.execute import ExecutionRequest, execute
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.executions.workspace import Workspace
+from backtest_pipelines.graphql.names import JOB_ID_TAG
 from backtest_pipelines_tests.cli.conftest import clean_environment
 from backtest_pipelines_tests.client.stand_in import seconds
 from backtest_pipelines_tests.docs.test_code_blocks import WITH_SERVICE, run_blocks

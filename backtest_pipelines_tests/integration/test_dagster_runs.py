@@ -48,8 +48,9 @@ def test_a_bad_config_ends_the_run_at_once_and_is_not_tried_again(installation: 
     run_id = launch(installation, spot_adjustment=101)
     run = installation.dagster.wait(run_id, RUN_S)
     assert run.status == "FAILURE"
-    (failure,) = run.failures
-    assert "spot_adjustment: got 101.0; allowed: 0 to 100 percent" in failure
+    assert run.failure is not None
+    assert run.failure.type == "BadRequestError"
+    assert "spot_adjustment: got 101.0; allowed: 0 to 100 percent" in run.failure.message
     with sqlite3.connect(installation.home / "executions.sqlite") as connection:
         rows = connection.execute("SELECT outcome, error_type, parameters FROM executions WHERE run_id = ?", [run_id])
         ((outcome, error_type, parameters),) = rows.fetchall()

@@ -56,7 +56,7 @@ def test_a_variant_is_launched_with_changed_parameters_and_shows_its_answer(
     browser.switch_to.window(browser.window_handles[-1])
     WebDriverWait(browser, PAGE_S).until(lambda driver: "/runs/" in driver.current_url)
     run = installation.dagster.wait(browser.current_url.rpartition("/runs/")[2][:36], RUN_S)
-    assert run.status == "SUCCESS", run.failures
+    assert run.status == "SUCCESS", run.failure
 
     browser.get(f"{url}/assets/{WEEKLY}?view=partitions&partition=NIFTY")
     assert metadata(browser, "fingerprint") == run.metadata["fingerprint"]

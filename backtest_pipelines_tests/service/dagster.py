@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from backtest_pipelines.client.graphql import ENDED, REPOSITORY
+from backtest_pipelines.graphql.names import ENDED, REPOSITORY
 from backtest_pipelines_tests.service.slow_definitions import JOB, WITNESS
 
 _LAUNCH = """

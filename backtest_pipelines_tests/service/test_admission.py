@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
-from backtest_pipelines.client.graphql import RETRY_NUMBER_TAG
+from backtest_pipelines.graphql.names import RETRY_NUMBER_TAG
 from backtest_pipelines.records.claims import Admission, Claims
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.service.admission import Claimed, claim_next

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from backtest_pipelines.service.graphql import Dagster
+from backtest_pipelines.graphql.web_server import WebServer
 from backtest_pipelines.service.supervisor.redis import redis_part
 from backtest_pipelines.service.supervisor.sessions import Leader, wait_until
 from backtest_pipelines.service.supervisor.state import read_state
@@ -91,7 +91,7 @@ def test_nothing_runs_before_the_first_start(service: Service) -> None:
 def test_a_new_home_is_ready_and_its_one_address_leads_to_the_definitions(service: Service) -> None:
     said = service.up()
     assert said["ready_s"] < READY_S
-    assert Dagster(said["url"], 5).is_ready()
+    assert WebServer(said["url"], 5).is_ready()
     status = service.status()
     assert (status["up"], status["url"]) == (True, said["url"])
     assert [found["name"] for found in status["processes"]] == NAMES
@@ -122,9 +122,10 @@ def test_each_killed_process_is_back_and_the_web_server_finds_what_it_talks_to(s
     assert wait_until(lambda: not any(before[name].members() for name in killed), lambda: 5)
     assert wait_until(service.is_up, lambda: READY_S)
     assert [found["restarts"] for found in service.status()["processes"]] == [0, 1, 1, 0, 1, 1, 1]
-    dagster = Dagster(service.status()["url"], 20)
+    dagster = WebServer(service.status()["url"], 20)
     run = dagster.wait(dagster.launch("panels_job", "NIFTY", {}), 60)
-    assert "nothing was ingested" in run.failures[0]
+    assert run.failure is not None
+    assert "nothing was ingested" in run.failure.message
 
 
 def test_a_killed_web_server_is_back_at_its_place(service: Service) -> None:
@@ -134,7 +135,7 @@ def test_a_killed_web_server_is_back_at_its_place(service: Service) -> None:
     assert wait_until(service.is_up, lambda: READY_S)
     status = service.status()
     assert [found["restarts"] for found in status["processes"]] == [0, 1, 1, 1, 1, 1, 1]
-    assert Dagster(status["url"], 5).is_ready()
+    assert WebServer(status["url"], 5).is_ready()
 
 
 def test_what_a_killed_supervisor_left_is_stopped_by_the_next_one(service: Service) -> None:
@@ -146,7 +147,7 @@ def test_what_a_killed_supervisor_left_is_stopped_by_the_next_one(service: Servi
     assert all(leader.is_alive() for leader in left.values())
     said = service.up()
     assert not any(leader.members() for leader in left.values())
-    assert Dagster(said["url"], 5).is_ready()
+    assert WebServer(said["url"], 5).is_ready()
     errors = (service.home / "up.err").read_text()
     assert f"an earlier supervisor was killed; the {len(left)} processes that it left were stopped" in errors
     assert errors.count("store answers after") == 1  # what the first start made is remembered

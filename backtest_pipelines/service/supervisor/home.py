@@ -11,9 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from backtest_pipelines.atomic import write_atomic
-from backtest_pipelines.client.graphql import LOCATION
 from backtest_pipelines.errors import MissingDataError, UnavailableError
 from backtest_pipelines.executions.settings import Settings
+from backtest_pipelines.graphql.names import LOCATION
 from backtest_pipelines.service.supervisor.state import read_state
 
 _PROJECT = Path(__file__).parents[3]

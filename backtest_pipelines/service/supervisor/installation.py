@@ -13,9 +13,9 @@ from signal import SIGTERM
 
 from backtest_pipelines.errors import BadRequestError, UnavailableError
 from backtest_pipelines.executions.settings import Settings
+from backtest_pipelines.graphql.names import LOCATION
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.workers import Workers
-from backtest_pipelines.service.graphql import LOCATION
 from backtest_pipelines.service.supervisor import home as homes
 from backtest_pipelines.service.supervisor import parts
 from backtest_pipelines.service.supervisor.child import Child, Part

@@ -11,10 +11,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from backtest_pipelines.client.graphql import LOCATION
 from backtest_pipelines.errors import BacktestError
+from backtest_pipelines.graphql.names import LOCATION
+from backtest_pipelines.graphql.web_server import WebServer
 from backtest_pipelines.records.workers import Workers
-from backtest_pipelines.service.graphql import Dagster
 from backtest_pipelines.service.supervisor.child import Part
 from backtest_pipelines.service.supervisor.sessions import Leader, in_session
 
@@ -43,7 +43,7 @@ def code_part(path: Path, definitions: str, web_port: int, needs: tuple[str, ...
     """
     # Not `dagster code-server`, whose second process would only serve the UI's button for a reload.
     command = [sys.executable, "-m", "dagster", "api", "grpc", "--use-python-environment-entry-point"]
-    web = Dagster(f"http://{HOST}:{web_port}", REPLY_S)
+    web = WebServer(f"http://{HOST}:{web_port}", REPLY_S)
 
     def is_ready(_pid: int) -> bool:
         if not _accepts(socket.AF_UNIX, str(path)):
@@ -56,7 +56,7 @@ def code_part(path: Path, definitions: str, web_port: int, needs: tuple[str, ...
 def web_part(port: int, workspace_file: Path, needs: tuple[str, ...]) -> Part:
     """Return Dagster's web server, which answers when it has loaded the definitions."""
     command = [sys.executable, "-m", "dagster_webserver", "-h", HOST, "-p", str(port), "-w", str(workspace_file)]
-    dagster = Dagster(f"http://{HOST}:{port}", REPLY_S)
+    dagster = WebServer(f"http://{HOST}:{port}", REPLY_S)
     return Part("web", command, lambda _pid: dagster.is_ready(), needs)
 
 
@@ -70,7 +70,7 @@ def worker_part(workers: Workers, needs: tuple[str, ...]) -> Part:
 def daemon_part(web_port: int, workspace_file: Path, needs: tuple[str, ...]) -> Part:
     """Return what runs the queue, the sensor and the schedule; the web server tells that it has begun."""
     daemon = Path(sysconfig.get_path("scripts")) / "dagster-daemon"
-    dagster = Dagster(f"http://{HOST}:{web_port}", REPLY_S)
+    dagster = WebServer(f"http://{HOST}:{web_port}", REPLY_S)
 
     def beats(pid: int) -> bool:
         status = dagster.ask(_DAEMON_BEAT)["instance"]["daemonHealth"]["daemonStatus"]
@@ -86,7 +86,7 @@ def api_part(port: int, web_port: int) -> Part:
     """
     url, web_url = f"http://{HOST}:{port}", f"http://{HOST}:{web_port}"
     command = [sys.executable, "-m", "backtest_pipelines.api", "--port", str(port), "--dagster-url", web_url]
-    web, through = Dagster(web_url, REPLY_S), Dagster(url, REPLY_S)
+    web, through = WebServer(web_url, REPLY_S), WebServer(url, REPLY_S)
     return Part("api", command, lambda _pid: _is_healthy(url) and web.is_ready() and through.is_ready())
 
 

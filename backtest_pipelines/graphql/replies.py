@@ -1,7 +1,4 @@
-"""Dagster's GraphQL as far as this package speaks it: documents, their variables, and what the replies mean.
-
-No input or output is done here: who sends a document decides how.
-"""
+"""What the replies of Dagster's web server mean."""
 
 from __future__ import annotations
 
@@ -10,109 +7,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from backtest_pipelines.errors import BugError, UnavailableError
-
-LOCATION: Final = "backtest_pipelines"
-"""Name of the code location: Dagster keeps the state of sensors and schedules under it."""
-REPOSITORY: Final = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__"}
-
-JOB_ID_TAG: Final = "backtest/job_id"
-"""Tag of a run that was launched for a job of the REST API; retries carry it too."""
-PARTITION_TAG: Final = "dagster/partition"
-WILL_RETRY_TAG: Final = "dagster/will_retry"
-RETRY_NUMBER_TAG: Final = "dagster/retry_number"
-
-ENDED: Final = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
-"""Statuses of a run that changes no more."""
-
-ERROR_WORDS: Final = (
-    "BadRequestError",
-    "BadDataError",
-    "MissingDataError",
-    "UnavailableError",
-    "BugError",
-    "TimeLimitError",
-    "OutOfMemoryError",
-    "WorkerLostError",
-)
-"""The words for what made a run fail."""
-
-LAUNCH: Final = """
-mutation Launch($execution: ExecutionParams!) {
-  launchRun(executionParams: $execution) {
-    __typename
-    ... on LaunchRunSuccess { run { runId } }
-    ... on Error { message }
-    ... on RunConfigValidationInvalid { errors { message } }
-  }
-}
-"""
-_STATE: Final = "fragment State on Run { runId status creationTime startTime endTime tags { key value } }"
-RUN: Final = f"query Run($run: ID!) {{ runOrError(runId: $run) {{ __typename ... on Run {{ ...State }} }} }} {_STATE}"
-"""One run by its id. Its cost is one row of Dagster's storage."""
-RUNS: Final = f"""
-query Runs($runs: [String]) {{
-  runsOrError(filter: {{ runIds: $runs }}) {{ ... on Runs {{ results {{ ...State }} }} ... on Error {{ message }} }}
-}}
-{_STATE}
-"""
-"""Several runs by their ids; those that do not exist are left out."""
-FAILURES: Final = """
-query Failures($runs: [String]) {
-  runsOrError(filter: { runIds: $runs }) {
-    ... on Error { message }
-    ... on Runs {
-      results {
-        runId
-        eventConnection {
-          events {
-            __typename
-            ... on RunFailureEvent { message error { message } }
-            ... on ExecutionStepFailureEvent {
-              message
-              error { message }
-              failureMetadata { description metadataEntries { label ... on TextMetadataEntry { text } } }
-            }
-          }
-        }
-      }
-    }
-  }
-}
-"""
-"""Why runs failed: read from their events, so asked only for those that did."""
-TERMINATE: Final = """
-mutation Terminate($run: String!, $policy: TerminateRunPolicy) {
-  terminateRun(runId: $run, terminatePolicy: $policy) {
-    __typename
-    ... on TerminateRunFailure { message }
-    ... on Error { message }
-  }
-}
-"""
-LOCATIONS: Final = """
-query Locations {
-  workspaceOrError {
-    ... on Workspace {
-      locationEntries { loadStatus locationOrLoadError { ... on PythonError { message } } }
-    }
-  }
-}
-"""
-LOGS: Final = """
-query Logs($run: ID!, $cursor: String) {
-  logsForRun(runId: $run, afterCursor: $cursor) {
-    __typename
-    ... on EventConnection {
-      cursor
-      hasMore
-      events { ... on MessageEvent { timestamp level message stepKey eventType } }
-    }
-  }
-}
-"""
+from backtest_pipelines.graphql.names import ENDED, ERROR_WORDS, RETRY_NUMBER_TAG, WILL_RETRY_TAG
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,11 +104,6 @@ class LogPage:
     has_more: bool
 
 
-def body(document: str, **variables: object) -> bytes:
-    """Return what is posted to ``/graphql``, as ``application/json``."""
-    return json.dumps({"query": document, "variables": variables}).encode()
-
-
 def data(reply: bytes | str) -> dict[str, Any]:
     """Return the data of a reply.
 
@@ -233,30 +126,6 @@ def data(reply: bytes | str) -> dict[str, Any]:
         raise kind(msg)
     found: dict[str, Any] = answer["data"]
     return found
-
-
-def execution(
-    job: str, partition: str, config: Mapping[str, object], tags: Mapping[str, str] | None = None
-) -> dict[str, object]:
-    """Return the variable ``execution`` of `LAUNCH`.
-
-    Parameters
-    ----------
-    job : str
-        Such as ``call_sell_future_buy_weekly_job``.
-    partition : str
-        The symbol.
-    config : Mapping
-        The run's config.
-    tags : Mapping of str to str, optional
-        Beside the partition's.
-    """
-    all_tags = {PARTITION_TAG: partition, **(tags or {})}
-    return {
-        "selector": {**REPOSITORY, "jobName": job},
-        "runConfigData": json.dumps(config),
-        "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in all_tags.items()]},
-    }
 
 
 def launched(reply: Mapping[str, Any]) -> str:
@@ -303,6 +172,15 @@ def failures(reply: Mapping[str, Any]) -> dict[str, RunFailure]:
                 found[run["runId"]] = _failure(of_kind[-1])
                 break
     return found
+
+
+def metadata(reply: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the numbers and texts of the last materialization that `METADATA` found, by their labels."""
+    return {
+        entry["label"]: next((value for key, value in entry.items() if key != "label"), None)
+        for materialization in reply["runOrError"]["assetMaterializations"][-1:]
+        for entry in materialization["metadataEntries"]
+    }
 
 
 def refusal(reply: Mapping[str, Any]) -> str | None:

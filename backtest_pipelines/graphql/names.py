@@ -1,0 +1,28 @@
+"""What this package and Dagster call the same things: the code location, the tags of runs, their last statuses."""
+
+from typing import Final
+
+LOCATION: Final = "backtest_pipelines"
+"""Name of the code location: Dagster keeps the state of sensors and schedules under it."""
+REPOSITORY: Final = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__"}
+
+JOB_ID_TAG: Final = "backtest/job_id"
+"""Tag of a run that was launched for a job of the REST API; retries carry it too."""
+PARTITION_TAG: Final = "dagster/partition"
+WILL_RETRY_TAG: Final = "dagster/will_retry"
+RETRY_NUMBER_TAG: Final = "dagster/retry_number"
+
+ENDED: Final = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
+"""Statuses of a run that changes no more."""
+
+ERROR_WORDS: Final = (
+    "BadRequestError",
+    "BadDataError",
+    "MissingDataError",
+    "UnavailableError",
+    "BugError",
+    "TimeLimitError",
+    "OutOfMemoryError",
+    "WorkerLostError",
+)
+"""The words for what made a run fail."""

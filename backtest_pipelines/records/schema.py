@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from backtest_pipelines.errors import BadDataError
+from backtest_pipelines.records.buckets import LIMITS_MS
 
 _EXECUTIONS: Final = """
 CREATE TABLE executions (
@@ -77,18 +78,56 @@ CREATE INDEX jobs_by_variant ON jobs (variant, submitted_s);
 CREATE INDEX jobs_open ON jobs (submitted_s) WHERE ended_state IS NULL;
 """
 
-_STEPS: Final = (_EXECUTIONS, _SERVICE)
+_BUCKETS: Final = " ".join(f"WHEN duration_ms <= {limit!r} THEN {number}" for number, limit in enumerate(LIMITS_MS))
+_MONITORING: Final = f"""
+ALTER TABLE jobs ADD COLUMN execution_id {{integer}};
+CREATE UNIQUE INDEX jobs_by_execution ON jobs (execution_id);
+CREATE INDEX jobs_by_run ON jobs (run_id);
+ALTER TABLE executions ADD COLUMN job_id TEXT;
+CREATE INDEX executions_failed ON executions (variant, id) WHERE outcome = 'failed';
+CREATE TABLE durations (
+    variant TEXT NOT NULL,
+    door TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    tier TEXT NOT NULL,
+    bucket INTEGER NOT NULL,
+    executions {{integer}} NOT NULL,
+    sum_ms {{real}} NOT NULL,
+    min_ms {{real}} NOT NULL,
+    max_ms {{real}} NOT NULL,
+    last_started_at TEXT NOT NULL,
+    PRIMARY KEY (variant, door, outcome, tier, bucket)
+){{strict}};
+INSERT INTO durations
+SELECT variant, door, outcome, coalesce(tier, 'none'), CASE {_BUCKETS} ELSE {len(LIMITS_MS)} END, count(*),
+    sum(duration_ms), min(duration_ms), max(duration_ms), max(started_at)
+FROM executions GROUP BY 1, 2, 3, 4, 5;
+CREATE TABLE cursors (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+){{strict}};
+CREATE TABLE invalidations (
+    variant TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    before_s {{real}} NOT NULL,
+    PRIMARY KEY (variant, symbol)
+){{strict}};
+"""  # noqa: S608 - numbers of this package
+
+_STEPS: Final = (_EXECUTIONS, _SERVICE, _MONITORING)
 VERSION: Final = len(_STEPS)
 """Schema version of this release: the number of steps taken from an empty database."""
 
 SQLITE: Final = {
     "{identity}": "INTEGER PRIMARY KEY AUTOINCREMENT",
+    "{integer}": "INTEGER",
     "{json_check}": "json_valid(parameters)",
     "{real}": "REAL",
     "{strict}": " STRICT",
 }
 POSTGRES: Final = {
     "{identity}": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+    "{integer}": "BIGINT",
     "{json_check}": "parameters::json IS NOT NULL",
     "{real}": "DOUBLE PRECISION",
     "{strict}": "",

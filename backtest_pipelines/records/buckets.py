@@ -1,7 +1,7 @@
 """The buckets that durations are counted in: twenty a decade, after the R20 series of preferred numbers (ISO 3).
 
 A histogram of them is summed over any number of executions in the time of one, and a percentile read from it is off by
-at most the width of a bucket, 13 percent. The series holds 1, 2.5 and 5 of each decade, which other histograms are cut at.
+at most the width of a bucket, 13 percent. The series holds 1, 2.5 and 5 of each decade, where other histograms are cut.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Final
 
-_STEPS: Final = (1.0, 1.12, 1.25, 1.4, 1.6, 1.8, 2.0, 2.24, 2.5, 2.8, 3.15, 3.55, 4.0, 4.5, 5.0, 5.6, 6.3, 7.1, 8.0, 9.0)
+_STEPS: Final = (
+    *(1.0, 1.12, 1.25, 1.4, 1.6, 1.8, 2.0, 2.24, 2.5, 2.8),
+    *(3.15, 3.55, 4.0, 4.5, 5.0, 5.6, 6.3, 7.1, 8.0, 9.0),
+)
 _DECADES: Final = range(-2, 7)
 LIMITS_MS: Final = tuple(float(f"{step}e{decade}") for decade in _DECADES for step in _STEPS)
 """Upper limits of the buckets, included, in ms: 0.01 ms to 2.5 h. What is longer is in a bucket beyond the last."""

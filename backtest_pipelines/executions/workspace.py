@@ -10,6 +10,7 @@ from backtest_pipelines.executions.single_flight import SingleFlight
 from backtest_pipelines.panel.store import PanelStore
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.executions import ExecutionRecords
+from backtest_pipelines.records.jobs import JobRecords
 from backtest_pipelines.results.files import AnswerFiles
 from backtest_pipelines.results.redis_cache import RedisCache
 from backtest_pipelines.results.store import AnswerStore
@@ -28,6 +29,7 @@ class Workspace:
     answers : AnswerStore
     database : Database
     records : ExecutionRecords
+    jobs : JobRecords
     computing : SingleFlight
         Equal questions that are being computed right now.
     """
@@ -39,6 +41,7 @@ class Workspace:
         self.answers = AnswerStore(AnswerFiles(settings.home / "answers"), cache)
         self.database = Database(settings.database)
         self.records = ExecutionRecords(self.database)
+        self.jobs = JobRecords(self.database)
         self.computing = SingleFlight()
 
     def close(self) -> None:

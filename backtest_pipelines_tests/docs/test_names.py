@@ -16,7 +16,8 @@ from backtest_pipelines.cli import entry
 from backtest_pipelines.definitions import defs
 from backtest_pipelines.defs.metadata import execution_metadata
 from backtest_pipelines.defs.workspace import WorkspaceResource
-from backtest_pipelines.executions.execute import Executed, ExecutionRequest, execute
+from backtest_pipelines.executions.execute import Executed, execute
+from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.market.sample import write_sample_market

@@ -19,6 +19,7 @@ from backtest_pipelines.api.launching import Launcher
 from backtest_pipelines.api.services import Services
 from backtest_pipelines.api.web_server import WebServer
 from backtest_pipelines.executions.settings import Settings
+from backtest_pipelines.records.cursors import Cursors
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.executions import ExecutionRecords
 from backtest_pipelines.records.jobs import JobRecords
@@ -69,6 +70,8 @@ async def _lifespan(app: FastAPI, settings: Settings, dagster_url: str) -> Async
         services = Services(
             jobs=JobRecords(database),
             executions=ExecutionRecords(database),
+            cursors=Cursors(database),
+            database=database,
             answers=settings.home / "answers",
             web=WebServer(dagster_url, session),
         )

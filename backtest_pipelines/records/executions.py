@@ -94,7 +94,7 @@ _INSERT_WITH_ID: Final = (
 _UNLESS_GIVEN_AWAY: Final = (
     "WHERE coalesce((SELECT state FROM claims WHERE run_id = ? {share}), 'held') NOT IN ('lost', 'cancelled')"
 )
-_ONCE: Final = "ON CONFLICT (id) DO NOTHING"
+_ONCE: Final = "ON CONFLICT DO NOTHING"
 
 
 class ExecutionRecords:
@@ -108,8 +108,14 @@ class ExecutionRecords:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def insert(self, execution: Execution) -> int:
+    def insert(self, execution: Execution, *, run_has_ended: bool = False) -> int:
         """Add an execution and return its id.
+
+        Parameters
+        ----------
+        execution : Execution
+        run_has_ended : bool
+            True from who looks at a run afterwards: it does not matter then whether the run was given away.
 
         Raises
         ------
@@ -122,9 +128,9 @@ class ExecutionRecords:
         UnavailableError
             If the database is locked for longer than the busy time-out, read-only, full, or does not answer.
         """
-        return self.insert_all([execution])[0]
+        return self.insert_all([execution], run_has_ended=run_has_ended)[0]
 
-    def insert_all(self, executions: Sequence[Execution]) -> list[int]:
+    def insert_all(self, executions: Sequence[Execution], *, run_has_ended: bool = False) -> list[int]:
         """Add several executions, or after an error none of them, and return their ids; see `insert`.
 
         They count in the totals together with being on record. One with the id of a job that has an execution
@@ -137,7 +143,7 @@ class ExecutionRecords:
                 )
         try:
             with self._database.transaction() as connection:
-                ids = [_inserted(connection, execution) for execution in executions]
+                ids = [_inserted(connection, execution, fenced=not run_has_ended) for execution in executions]
                 added = zip(executions, ids, strict=True)
                 add_to_totals(connection, [execution for execution, execution_id in added if execution_id is not None])
         except DuplicateError as error:
@@ -150,10 +156,14 @@ class ExecutionRecords:
         rows = self._select(f"{_SELECT} WHERE id = ?", execution_id)
         return rows[0] if rows else None
 
-    def of_run(self, run_id: str) -> Execution | None:
-        """Return the execution that a run recorded last, or None when it recorded none."""
-        rows = self._select(f"{_SELECT} WHERE run_id = ? ORDER BY id DESC LIMIT 1", run_id)
-        return rows[0] if rows else None
+    def of_run(self, run_id: str) -> list[Execution]:
+        """Return the executions that a run recorded, the last one first."""
+        return self._select(f"{_SELECT} WHERE run_id = ? ORDER BY id DESC", run_id)
+
+    def last_failures(self, variant: str, limit: int) -> list[Execution]:
+        """Return the executions of a variant that failed last, newest first."""
+        condition = "variant = ? AND outcome = 'failed'"
+        return self._select(f"{_SELECT} WHERE {condition} ORDER BY id DESC LIMIT ?", variant, limit)
 
     def recent(self, limit: int, variant: str | None = None, outcome: Outcome | None = None) -> list[Execution]:
         """Return the executions that started last, newest first.
@@ -183,14 +193,14 @@ class ExecutionRecords:
             return [_execution(row) for row in connection.execute(statement, *values).all()]
 
 
-def _inserted(connection: Connection, execution: Execution) -> int | None:
+def _inserted(connection: Connection, execution: Execution, *, fenced: bool = True) -> int | None:
     """Insert a row and return its id, or None where its job has one already."""
     columns = _WRITTEN if execution.id is None else _COLUMNS
     row = [getattr(execution, name) for name in columns]
     row[_START] = _text(execution.started_at)
     row[_CACHED] = int(execution.cached)
     statement = _INSERT if execution.id is None else _INSERT_WITH_ID
-    condition, run = ("WHERE 1 = 1", ()) if execution.run_id is None else (_UNLESS_GIVEN_AWAY, (execution.run_id,))
+    condition, run = (_UNLESS_GIVEN_AWAY, (execution.run_id,)) if fenced and execution.run_id else ("WHERE 1 = 1", ())
     conflict = "" if execution.id is None else _ONCE
     inserted = connection.insert(f"{statement} {condition} {conflict}", *row, *run)
     if inserted is None and (execution.id is None or not _is_recorded(connection, execution.id)):

@@ -193,6 +193,12 @@ class JobRecords:
         """Return the jobs that did not end, oldest first."""
         return self._jobs(f"{_SELECT} WHERE ended_state IS NULL ORDER BY submitted_s, job_id")
 
+    def open_last(self, limit: int, variant: str | None = None) -> list[Job]:
+        """Return the jobs submitted last of those that did not end, at most so many, newest first."""
+        condition, wanted = ("", ()) if variant is None else (" AND variant = ?", (variant,))
+        order = "ORDER BY submitted_s DESC, job_id LIMIT ?"
+        return self._jobs(f"{_SELECT} WHERE ended_state IS NULL{condition} {order}", *wanted, limit)
+
     def prune(self, keep_s: float) -> int:
         """Delete the jobs that ended longer ago; return how many."""
         with self._database.connection() as connection:

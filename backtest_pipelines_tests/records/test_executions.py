@@ -126,14 +126,12 @@ def test_an_execution_that_contradicts_itself_is_a_bug(records: ExecutionRecords
     assert records.recent(9) == []
 
 
-def test_the_execution_of_a_run_is_the_one_it_recorded_last(records: ExecutionRecords) -> None:
-    assert records.of_run("r") is None
+def test_the_executions_of_a_run_are_given_the_last_one_first(records: ExecutionRecords) -> None:
+    assert records.of_run("r") == []
     for attempt in (1, 2):
         records.insert(replace(MISS, run_id="r", attempt=attempt))
     records.insert(replace(MISS, run_id="s"))
-    found = records.of_run("r")
-    assert found is not None
-    assert found.attempt == 2
+    assert [found.attempt for found in records.of_run("r")] == [2, 1]
 
 
 def test_the_execution_of_a_claimed_run_is_recorded(records: ExecutionRecords, claims: Claims) -> None:

@@ -24,6 +24,7 @@ from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.workers import Workers
 from backtest_pipelines.service.bell import SWEPT_EXPIRES_S, TASK, Bell, celery_app
 from backtest_pipelines.service.child import Child
+from backtest_pipelines.service.dagster_private import quicken_run_files
 from backtest_pipelines.service.hearing import Consumer, Hearing
 
 logger = logging.getLogger(__name__)
@@ -129,6 +130,7 @@ def _child(settings: Settings, bell: Bell) -> Child:
     instance.optimize_for_webserver(
         statement_timeout=STATEMENT_TIMEOUT_MS, pool_recycle=RECYCLE_CONNECTION_S, max_overflow=CONNECTIONS_PER_CHILD
     )
+    quicken_run_files(instance)
     child = Child(instance, Database(settings.database), settings.limits, bell)
     child.start()
     return child

@@ -93,6 +93,8 @@ class Executed:
         Where the answer was found; None when it was computed.
     duration_ms : float
         From the check of the request to the bytes of the answer.
+    kept_s : float
+        When the answer was kept, in seconds since 1970; renderings of it are kept with this time.
     encoded : bytes
         The answer in the store's format.
     answer : Answer
@@ -104,6 +106,7 @@ class Executed:
     fingerprint: str
     tier: Literal["redis", "file"] | None
     duration_ms: float
+    kept_s: float
     encoded: bytes
     answer: Answer
 
@@ -139,7 +142,9 @@ def execute(request: ExecutionRequest, workspace: Workspace) -> Executed:
             workspace.answers.look_up(identity, question.variant.name, question.symbol) if request.use_cache else None
         )
         tier = found.tier if found else None
-        encoded = found.bytes if found else _computed(request, workspace, view, question, identity)
+        encoded, kept_s = (
+            (found.bytes, found.kept_s) if found else _computed(request, workspace, view, question, identity)
+        )
         answer = decode(encoded)
     except Exception as error:
         _record_failure(request, workspace, started_at, (perf_counter() - start) * 1000, error)
@@ -163,22 +168,23 @@ def execute(request: ExecutionRequest, workspace: Workspace) -> Executed:
             fingerprint=identity,
         )
     )
-    return Executed(execution_id, question, identity, tier, duration_ms, encoded, answer)
+    return Executed(execution_id, question, identity, tier, duration_ms, kept_s, encoded, answer)
 
 
 def _computed(
     request: ExecutionRequest, workspace: Workspace, view: MarketView, question: Question, identity: str
-) -> bytes:
-    def work() -> bytes:
+) -> tuple[bytes, float]:
+    place = (identity, question.variant.name, question.symbol)
+
+    def work() -> tuple[bytes, float]:
         if request.use_cache:
             # An equal question may have ended after this one was looked up and before it got here.
             with suppress(CorruptAnswerError):
-                kept = workspace.answers.files.read(identity)
+                kept = workspace.answers.look_up_file(*place)
                 if kept is not None:
-                    return kept
+                    return kept.bytes, kept.kept_s
         value = encode(compute(view, question, identity))
-        workspace.answers.keep(identity, question.variant.name, question.symbol, value)
-        return value
+        return value, workspace.answers.keep(*place, value)
 
     # Who wants it computed afresh shares nothing with a flight that may find it kept.
     return workspace.computing.run(f"{identity}:{request.use_cache}", work)

@@ -213,9 +213,13 @@ class RedisCache:
         UnavailableError
             If Redis is not available.
         """
-        begun = time.perf_counter()
-        server = self._call("INFO", lambda client: client.info("server"), self.settings.timeout_s)
-        latency_ms = (time.perf_counter() - begun) * 1000
+
+        def ask(client: Redis) -> tuple[dict[str, Any], float]:
+            begun = time.perf_counter()
+            server = client.info("server")
+            return server, (time.perf_counter() - begun) * 1000
+
+        server, latency_ms = self._call("INFO", ask, self.settings.timeout_s)
         name = server.get("server_name", "redis")
         return f"{name} {server.get(f'{name}_version', server['redis_version'])}", latency_ms
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, Protocol
 
@@ -72,12 +72,21 @@ class AnswerStore:
     stamps : Stamps
     cache : RedisCache, optional
         Without one, files alone answer.
+    clock : Callable[[], float]
+        Seconds that only grow; the age of what is known of stamps is measured with it.
     """
 
-    def __init__(self, files: AnswerFiles, stamps: Stamps, cache: RedisCache | None = None) -> None:
+    def __init__(
+        self,
+        files: AnswerFiles,
+        stamps: Stamps,
+        cache: RedisCache | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.files = files
         self.cache = cache
         self._stamps = stamps
+        self._clock = clock
         self._known: dict[tuple[str, str], _Known] = {}
 
     def look_up(self, fingerprint: str, variant: str, symbol: str) -> Found | None:
@@ -195,7 +204,7 @@ class AnswerStore:
         UnavailableError
             If Redis is not available, or the stamps cannot be read.
         """
-        self._known.clear()
+        self._known = {}  # a new one: who is just reading an older stamp writes it into the one before
         cache = self._required_cache()
         cache.renew_generation()
         before_s = _Remembered(self._stamps)
@@ -272,11 +281,11 @@ class AnswerStore:
         The generation, which came with the value, is another one after an invalidation: so this is exact, unless
         Redis did not hear of the invalidation.
         """
-        now_s = time.monotonic()
-        known = self._known.get((variant, symbol))
+        now_s, stamps = self._clock(), self._known
+        known = stamps.get((variant, symbol))
         if known is None or known.generation != generation or now_s - known.read_s > STAMP_AGE_S:
             known = _Known(self._stamps.before_s(variant, symbol), generation, now_s)
-            self._known[variant, symbol] = known
+            stamps[variant, symbol] = known
         return known.before_s
 
     def _required_cache(self) -> RedisCache:

@@ -99,6 +99,21 @@ def key(fingerprint: str, variant: str, symbol: str, kind: str = ANSWER) -> str:
     return f"backtest:{kind}:{_LAYOUT}:{variant}:{symbol}:{fingerprint}"
 
 
+class Reply(NamedTuple):
+    """What Redis has under a key, and its generation at the same moment.
+
+    Attributes
+    ----------
+    sealed : bytes or None
+        The value, not verified.
+    generation : bytes or None
+        Another one after each invalidation that Redis heard of.
+    """
+
+    sealed: bytes | None
+    generation: bytes | None
+
+
 class Entry(NamedTuple):
     """An answer or a rendering that Redis holds.
 
@@ -135,16 +150,12 @@ class RedisCache:
         self._clients: dict[float, Redis] = {}
         self._refused: set[str] = set()  # commands, such as SET while Redis is full
 
-    def get(self, name: str) -> tuple[bytes | None, bytes | None]:
-        """Return the sealed value of a key, and the generation, each None where there is none or Redis is away.
-
-        The generation is another one after each invalidation that Redis heard of; both are of the same moment.
-        """
+    def get(self, name: str) -> Reply | None:
+        """Return what Redis has under a key, or None where it is not available."""
         try:
-            value, generation = self._answer("MGET", name, GENERATION_KEY)
+            return Reply(*self._answer("MGET", name, GENERATION_KEY))
         except UnavailableError:
-            return None, None
-        return value, generation
+            return None
 
     def put(self, name: str, sealed: bytes) -> None:
         """Keep a sealed value for the time to live, unless it is larger than the limit."""

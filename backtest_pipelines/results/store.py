@@ -16,7 +16,7 @@ from typing import Final, Literal, NamedTuple, Protocol
 from backtest_pipelines.errors import BugError, UnavailableError
 from backtest_pipelines.results.codec import CorruptAnswerError, verify
 from backtest_pipelines.results.files import AnswerFiles, FileEntry
-from backtest_pipelines.results.redis_cache import ANSWER, Entry, RedisCache, key
+from backtest_pipelines.results.redis_cache import ANSWER, Entry, RedisCache, Reply, key
 from backtest_pipelines.results.sealed import seal, unseal
 
 logger = logging.getLogger(__name__)
@@ -99,7 +99,9 @@ class AnswerStore:
         UnavailableError
             If the file or the stamps cannot be read. Redis being unavailable is no error.
         """
-        cached = self._in_redis(fingerprint, variant, symbol, ANSWER)
+        name = key(fingerprint, variant, symbol)
+        reply = self._ask_redis(name)
+        cached = self._valid(reply, name, ANSWER, variant, symbol)
         if cached is not None:
             kept_s, value = cached
             return Found(value, "redis", kept_s)
@@ -108,8 +110,8 @@ class AnswerStore:
         except CorruptAnswerError as error:
             self._warn_of_damage(fingerprint, error)
             return None
-        if found is not None:
-            self._put(fingerprint, variant, symbol, ANSWER, found.bytes, found.kept_s)
+        if found is not None and reply is not None:  # or two time-outs would make one look-up slow
+            self._put(name, found.bytes, found.kept_s)
         return found
 
     def look_up_file(self, fingerprint: str, variant: str, symbol: str) -> Found | None:
@@ -144,7 +146,7 @@ class AnswerStore:
             raise BugError(f"these bytes must not be kept: {error}") from error
         kept_s = self._stamps.now_s()
         self.files.write(fingerprint, value, kept_s)
-        self._put(fingerprint, variant, symbol, ANSWER, value, kept_s)
+        self._put(key(fingerprint, variant, symbol), value, kept_s)
         return kept_s
 
     def look_up_rendering(self, fingerprint: str, variant: str, symbol: str, kind: str) -> bytes | None:
@@ -155,7 +157,8 @@ class AnswerStore:
         UnavailableError
             If the stamps cannot be read. Redis being unavailable is no error.
         """
-        cached = self._in_redis(fingerprint, variant, symbol, kind)
+        name = key(fingerprint, variant, symbol, kind)
+        cached = self._valid(self._ask_redis(name), name, kind, variant, symbol)
         return None if cached is None else cached[1]
 
     def keep_rendering(
@@ -173,7 +176,7 @@ class AnswerStore:
         kept_s : float
             When the answer itself was kept: what invalidates it invalidates the rendering.
         """
-        self._put(fingerprint, variant, symbol, kind, value, kept_s)
+        self._put(key(fingerprint, variant, symbol, kind), value, kept_s)
 
     def read(self, fingerprint: str) -> bytes | None:
         """Return the bytes of an answer that was given once, invalidated since or not; None where it is not kept.
@@ -250,19 +253,21 @@ class AnswerStore:
         if self.cache:
             self.cache.close()
 
-    def _in_redis(self, fingerprint: str, variant: str, symbol: str, kind: str) -> tuple[float, bytes] | None:
-        if self.cache is None:
-            return None
-        name = key(fingerprint, variant, symbol, kind)
-        sealed, generation = self.cache.get(name)
-        if sealed is None:
+    def _ask_redis(self, name: str) -> Reply | None:
+        return None if self.cache is None else self.cache.get(name)
+
+    def _valid(
+        self, reply: Reply | None, name: str, kind: str, variant: str, symbol: str
+    ) -> tuple[float, bytes] | None:
+        """Return the time and the value of a reply; what is damaged or invalidated is removed."""
+        if self.cache is None or reply is None or reply.sealed is None:
             return None
         try:
-            kept_s, value = unseal(name, sealed)
+            kept_s, value = unseal(name, reply.sealed)
         except CorruptAnswerError as error:
             logger.warning("damaged %s in Redis, removed: %s", kind, error)
         else:
-            if kept_s > self._lately_before_s(variant, symbol, generation):
+            if kept_s > self._lately_before_s(variant, symbol, reply.generation):
                 return kept_s, value
         self.cache.discard(name)
         return None
@@ -270,9 +275,8 @@ class AnswerStore:
     def _warn_of_damage(self, fingerprint: str, error: CorruptAnswerError) -> None:
         logger.warning("damaged answer file %s, treated as absent: %s", self.files.path(fingerprint), error)
 
-    def _put(self, fingerprint: str, variant: str, symbol: str, kind: str, value: bytes, kept_s: float) -> None:
+    def _put(self, name: str, value: bytes, kept_s: float) -> None:
         if self.cache is not None:
-            name = key(fingerprint, variant, symbol, kind)
             self.cache.put(name, seal(name, kept_s, value))
 
     def _lately_before_s(self, variant: str, symbol: str, generation: bytes | None) -> float:

@@ -13,14 +13,14 @@ import pytest
 
 from backtest_pipelines.errors import BadRequestError, UnavailableError
 from backtest_pipelines.results.breaker import FAILURES
-from backtest_pipelines.results.redis_cache import ANSWER, Entry, RedisCache, RedisSettings, key
+from backtest_pipelines.results.redis_cache import ANSWER, Entry, RedisCache, RedisSettings, Reply, key
 from backtest_pipelines.results.sealed import seal
 from backtest_pipelines_tests.results.samples import Clock
 from backtest_pipelines_tests.servers import ValkeyServer
 
 NAME = key("ab" * 32, "covered_call", "NIFTY")
 OTHER = key("cd" * 32, "covered_call", "NIFTY")
-NOTHING = (None, None)
+NOTHING = Reply(None, None)
 UNAVAILABLE = "Redis cache not available"
 
 
@@ -34,9 +34,15 @@ def lines(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno == level]
 
 
+def got(cache: RedisCache, name: str = NAME) -> bytes | None:
+    reply = cache.get(name)
+    assert reply is not None, "Redis is not available"
+    return reply.sealed
+
+
 def fail(cache: RedisCache, times: int = FAILURES) -> None:
     for _ in range(times):
-        assert cache.get(NAME) == NOTHING
+        assert cache.get(NAME) is None
 
 
 @pytest.fixture
@@ -49,7 +55,7 @@ def cache(valkey: ValkeyServer) -> Iterator[RedisCache]:
 def test_what_is_put_is_got_byte_for_byte_and_by_its_key_alone(cache: RedisCache) -> None:
     everything = bytes(range(256)) * 1000 + b"\r\n"
     cache.put(NAME, everything)
-    assert cache.get(NAME) == (everything, None)
+    assert got(cache) == everything
     assert cache.get(OTHER) == NOTHING
 
 
@@ -70,7 +76,7 @@ def test_a_value_above_the_limit_is_not_sent(valkey: ValkeyServer) -> None:
     cache.put(NAME, b"x" * 11)
     assert cache.get(NAME) == NOTHING
     cache.put(NAME, b"x" * 10)
-    assert cache.get(NAME) == (b"x" * 10, None)
+    assert got(cache) == b"x" * 10
     cache.close()
 
 
@@ -82,13 +88,12 @@ def test_a_discarded_value_is_gone(cache: RedisCache) -> None:
 
 def test_a_value_comes_with_the_generation_which_never_repeats(cache: RedisCache) -> None:
     cache.put(NAME, b"bytes")
-    generations = {cache.get(NAME)[1]}
+    replies = [cache.get(NAME)]
     for _ in range(3):
         cache.renew_generation()
-        value, generation = cache.get(NAME)
-        assert value == b"bytes"
-        generations.add(generation)
-    assert len(generations) == 4
+        replies.append(cache.get(NAME))
+    assert [reply and reply.sealed for reply in replies] == [b"bytes"] * 4
+    assert len({reply and reply.generation for reply in replies}) == 4
 
 
 def test_entries_are_found_by_kind_variant_and_symbol_with_their_time(cache: RedisCache, valkey: ValkeyServer) -> None:
@@ -157,7 +162,7 @@ def test_it_connects_by_port_and_by_url_too(kind: str) -> None:
             settings = RedisSettings(url=url, timeout_s=5.0)
         cache = RedisCache(settings)
         cache.put(NAME, b"bytes")
-        assert cache.get(NAME) == (b"bytes", None)
+        assert got(cache) == b"bytes"
         cache.close()
         with server.client() as client:
             client.select(3)
@@ -181,7 +186,7 @@ def test_without_redis_there_is_one_warning_until_it_comes_and_an_info_line_then
     clock = Clock()
     cache = RedisCache(own_valkey.settings, clock)
     for _ in range(5):
-        assert cache.get(NAME) == NOTHING
+        assert cache.get(NAME) is None
         cache.put(NAME, b"bytes")
         cache.discard(NAME)
         with pytest.raises(UnavailableError):
@@ -192,7 +197,7 @@ def test_without_redis_there_is_one_warning_until_it_comes_and_an_info_line_then
 
     own_valkey.start()
     cache.put(NAME, b"bytes")
-    assert cache.get(NAME) == (b"bytes", None)
+    assert got(cache) == b"bytes"
     assert lines(caplog, logging.INFO) == ["Redis cache available again"]
     assert len(lines(caplog, logging.WARNING)) == 1
     cache.close()
@@ -204,9 +209,9 @@ def test_redis_killed_and_started_between_calls_is_found_again_at_once(
     cache = RedisCache(own_valkey.settings, Clock())
     for _ in range(2):
         cache.put(NAME, b"bytes")
-        assert cache.get(NAME) == (b"bytes", None)
+        assert got(cache) == b"bytes"
         own_valkey.kill()
-        assert cache.get(NAME) == NOTHING
+        assert cache.get(NAME) is None
         own_valkey.start()
     assert caplog.records == []  # one failure is no outage
     cache.close()
@@ -257,8 +262,8 @@ def test_a_paused_server_costs_three_short_waits_and_no_reply_is_taken_for_anoth
     assert time.monotonic() - begun < 0.2  # less than one wait
     own_valkey.resume()
     clock.now += 1
-    assert cache.get(OTHER) == (b"second", None)
-    assert cache.get(NAME) == (b"first", None)
+    assert got(cache, OTHER) == b"second"
+    assert got(cache) == b"first"
     assert len(lines(caplog, logging.WARNING)) == 1
     cache.close()
 
@@ -268,19 +273,19 @@ def test_late_replies_never_answer_another_question(own_valkey: ValkeyServer) ->
     clock = Clock()
     cache = RedisCache(dataclasses.replace(own_valkey.settings, timeout_s=0.05), clock)
     for name in names:
-        while cache.get(name)[0] is None:  # on a loaded machine more than once
+        while cache.get(name) in (None, NOTHING):  # on a loaded machine more than once
             cache.put(name, name.encode())
             clock.now += 1
-    got: list[tuple[str, bytes]] = []
+    replies: list[tuple[str, bytes]] = []
     ended = threading.Event()
 
     def ask(first: int) -> None:
         turn = first
         while not ended.is_set():
             name = names[turn % len(names)]
-            value, _ = cache.get(name)
-            if value is not None:
-                got.append((name, value))
+            reply = cache.get(name)
+            if reply is not None and reply.sealed is not None:
+                replies.append((name, reply.sealed))
             turn += 7
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
@@ -296,8 +301,8 @@ def test_late_replies_never_answer_another_question(own_valkey: ValkeyServer) ->
     for thread in threads:
         thread.join()
     cache.close()
-    assert len(got) > 100
-    assert [name for name, value in got if value != name.encode()] == []
+    assert len(replies) > 100
+    assert [name for name, value in replies if value != name.encode()] == []
 
 
 def test_many_threads_share_one_outage_and_one_probe(
@@ -313,7 +318,7 @@ def test_many_threads_share_one_outage_and_one_probe(
     def ask() -> None:
         barrier.wait()
         begun = time.monotonic()
-        assert cache.get(NAME) == NOTHING
+        assert cache.get(NAME) is None
         waits.append(time.monotonic() - begun)
 
     def ask_together() -> None:
@@ -332,7 +337,7 @@ def test_many_threads_share_one_outage_and_one_probe(
     assert sum(wait > 0.3 for wait in waits) == 1  # one of them tries, the others stay away
     own_valkey.resume()
     clock.now += 1
-    assert cache.get(NAME) == (b"bytes", None)
+    assert got(cache) == b"bytes"
     cache.close()
 
 
@@ -347,7 +352,7 @@ def test_a_full_server_is_read_as_before_and_its_refusals_are_logged_once(
         for _ in range(10):
             cache.put(OTHER, b"bytes")
             cache.renew_generation()
-            assert cache.get(NAME) == (b"bytes", None)
+            assert got(cache) == b"bytes"
             assert cache.get(OTHER) == NOTHING
         (warning,) = lines(caplog, logging.WARNING)
         assert warning.startswith("Redis cache refuses SET: ")
@@ -355,7 +360,7 @@ def test_a_full_server_is_read_as_before_and_its_refusals_are_logged_once(
         client.config_set("maxmemory", "0")
         for _ in range(2):
             cache.put(OTHER, b"bytes")
-    assert cache.get(OTHER) == (b"bytes", None)
+    assert got(cache, OTHER) == b"bytes"
     assert lines(caplog, logging.INFO) == ["Redis cache carries out SET again"]
     cache.close()
 

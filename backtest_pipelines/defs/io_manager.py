@@ -2,7 +2,7 @@
 
 Order of calls: the asset's body calls `execute`, which alone writes; `handle_output` then proves that it is kept;
 Dagster records the materialization with the fingerprint; a downstream step's `load_input` finds that record and
-reads the answer, from Redis or the files.
+reads the answer from its file, invalidated since or not.
 """
 
 import dagster as dg
@@ -40,7 +40,7 @@ class AnswerIOManager(dg.IOManager):
             if not isinstance(obj, Executed):
                 msg = f"{context.asset_key.to_user_string()} returned {type(obj).__name__}, not Executed"
                 raise BugError(msg)
-            if not self._workspace.answers.holds(obj.fingerprint):
+            if self._workspace.answers.read(obj.fingerprint) is None:
                 msg = f"the answer {obj.fingerprint} was computed but is not kept"
                 raise BugError(msg)
 
@@ -62,16 +62,16 @@ class AnswerIOManager(dg.IOManager):
         if fingerprint is None:
             msg = f"{variant} of {partition} was never materialized: materialize it first"
             raise AnswerAbsentError(msg)
-        found = self._workspace.answers.look_up(fingerprint, variant, partition)
-        if found is None:
+        encoded = self._workspace.answers.read(fingerprint)
+        if encoded is None:
             msg = f"the answer {fingerprint} of {variant}, {partition}, is gone: materialize it again"
             raise AnswerAbsentError(msg)
-        return decode(found.bytes)
+        return decode(encoded)
 
 
 @dg.io_manager(required_resource_keys={"workspace"})
 def answer_io_manager(context: dg.InitResourceContext) -> AnswerIOManager:
-    """Answers by fingerprint, through Redis and files."""
+    """Answers by fingerprint."""
     workspace: WorkspaceResource = context.resources.workspace
     return AnswerIOManager(workspace.opened)
 

@@ -48,33 +48,51 @@ def name(question: Question, workspace: Workspace) -> Named:
     return Named(question, view, fingerprint(question, view.digest))
 
 
-def answer(named: Named, workspace: Workspace, *, use_cache: bool) -> tuple[bytes, Tier | None]:
-    """Return the bytes of an answer, and the tier that had them, or None where they were computed and kept.
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An answer, and where it came from.
+
+    Attributes
+    ----------
+    bytes : bytes
+    tier : {"redis", "file"} or None
+        None where it was computed.
+    kept_s : float
+        Since when it is kept, in seconds since 1970.
+    """
+
+    bytes: bytes
+    tier: Tier | None
+    kept_s: float
+
+
+def answer(named: Named, workspace: Workspace, *, use_cache: bool) -> Given:
+    """Return the bytes of an answer: found, or else computed and kept.
 
     Raises
     ------
     UnavailableError
         If a file cannot be read or written.
     """
+    place = (named.fingerprint, named.question.variant.name, named.question.symbol)
     if use_cache:
-        question = named.question
-        found = workspace.answers.look_up(named.fingerprint, question.variant.name, question.symbol)
+        found = workspace.answers.look_up(*place)
         if found is not None:
-            return found.bytes, found.tier
+            return Given(found.bytes, found.tier, found.kept_s)
 
-    def work() -> bytes:
+    def work() -> tuple[bytes, float]:
         if use_cache:
             # An equal question may have ended after this one was looked up and before it got here.
             with suppress(CorruptAnswerError):
-                kept = workspace.answers.files.read(named.fingerprint)
+                kept = workspace.answers.look_up_file(*place)
                 if kept is not None:
-                    return kept
+                    return kept.bytes, kept.kept_s
         value = encode(compute(named.view, named.question, named.fingerprint))
-        workspace.answers.keep(named.fingerprint, named.question.variant.name, named.question.symbol, value)
-        return value
+        return value, workspace.answers.keep(*place, value)
 
     # Who wants it computed afresh shares nothing with a flight that may find it kept.
-    return workspace.computing.run(f"{named.fingerprint}:{use_cache}", work), None
+    value, kept_s = workspace.computing.run(f"{named.fingerprint}:{use_cache}", work)
+    return Given(value, None, kept_s)
 
 
 def completed_row(

@@ -36,6 +36,8 @@ class Executed:
         Where the answer was found; None when it was computed.
     duration_ms : float
         From the check of the request to the bytes of the answer.
+    kept_s : float
+        When the answer was kept, in seconds since 1970; renderings of it are kept with this time.
     encoded : bytes
         The answer in the store's format.
     answer : Answer
@@ -47,6 +49,7 @@ class Executed:
     fingerprint: str
     tier: Literal["redis", "file"] | None
     duration_ms: float
+    kept_s: float
     encoded: bytes
     answer: Answer
 
@@ -80,8 +83,8 @@ def execute(request: ExecutionRequest, workspace: Workspace) -> Executed:
     job = _job(request, workspace)
     try:
         named = name(request.question(), workspace)
-        encoded, tier = answer(named, workspace, use_cache=request.use_cache)
-        decoded = decode(encoded)
+        given = answer(named, workspace, use_cache=request.use_cache)
+        decoded = decode(given.bytes)
     except Exception as error:
         if job is None:
             failure = failed_row(request, error, started_at=started_at, duration_ms=_ms_since(start))
@@ -89,12 +92,21 @@ def execute(request: ExecutionRequest, workspace: Workspace) -> Executed:
         raise
     duration_ms = _ms_since(start)
     row = completed_row(
-        request, named, started_at=started_at, duration_ms=duration_ms, tier=tier, row_count=decoded.row_count
+        request, named, started_at=started_at, duration_ms=duration_ms, tier=given.tier, row_count=decoded.row_count
     )
     if job is not None:
         row = replace(row, id=job.execution_id, job_id=job.job_id, door="rest")
     execution_id = workspace.records.insert(row)
-    return Executed(execution_id, named.question, named.fingerprint, tier, duration_ms, encoded, decoded)
+    return Executed(
+        execution_id,
+        named.question,
+        named.fingerprint,
+        given.tier,
+        duration_ms,
+        given.kept_s,
+        given.bytes,
+        decoded,
+    )
 
 
 def _job(request: ExecutionRequest, workspace: Workspace) -> Job | None:

@@ -13,6 +13,9 @@ VARIABLES: Mapping[str, str] = {
     "BACKTEST_HOME": "Folder where everything is kept; the user's data folder by default",
     "BACKTEST_INBOX": "Folder watched for new files of the exchange; `inbox` in the home folder by default",
     "BACKTEST_CACHE_TTL_S": "Seconds that an answer stays in Redis; 3600 by default",
+    "BACKTEST_CACHE_TIMEOUT_MS": (
+        "Milliseconds that a connection to Redis, and each reply, may take when an answer is looked up; 20 by default"
+    ),
     "REDIS_URL": "Address of Redis or Valkey in one piece, such as `redis://127.0.0.1:6379/0` or `unix:///path`",
     "REDIS_HOST": "Host of Redis or Valkey; 127.0.0.1 by default",
     "REDIS_PORT": "Its port; 6379 by default",
@@ -114,6 +117,7 @@ def settings_from(environ: Mapping[str, str], *, home: Path | None = None) -> Se
         db=_whole(given, "REDIS_DB", 0, 0, 1_000_000),
         url=given.get("REDIS_URL"),
         ttl_s=_whole(given, "BACKTEST_CACHE_TTL_S", 3600, 1, 10**9),
+        timeout_s=_whole(given, "BACKTEST_CACHE_TIMEOUT_MS", 20, 1, 60_000) / 1000,
     )
     return Settings(folder, inbox, redis, _postgres_url(given), _limits(given))
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+from backtest_pipelines.executions.cache import CacheControl
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.executions.single_flight import SingleFlight
 from backtest_pipelines.panel.store import PanelStore
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.executions import ExecutionRecords
+from backtest_pipelines.records.invalidations import Invalidations
 from backtest_pipelines.records.jobs import JobRecords
 from backtest_pipelines.results.files import AnswerFiles
 from backtest_pipelines.results.redis_cache import RedisCache
@@ -27,6 +29,7 @@ class Workspace:
     ----------
     panels : PanelStore
     answers : AnswerStore
+    cache : CacheControl
     database : Database
     records : ExecutionRecords
     jobs : JobRecords
@@ -37,12 +40,14 @@ class Workspace:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.panels = PanelStore(settings.home / "panel")
-        cache = None if settings.redis is None else RedisCache(settings.redis)
-        self.answers = AnswerStore(AnswerFiles(settings.home / "answers"), cache)
         self.database = Database(settings.database)
         self.records = ExecutionRecords(self.database)
         self.jobs = JobRecords(self.database)
-        self.computing = SingleFlight()
+        invalidations = Invalidations(self.database)
+        redis = None if settings.redis is None else RedisCache(settings.redis)
+        self.answers = AnswerStore(AnswerFiles(settings.home / "answers"), invalidations, redis)
+        self.cache = CacheControl(self.answers, invalidations, self.database)
+        self.computing: SingleFlight[tuple[bytes, float]] = SingleFlight()
 
     def close(self) -> None:
         """Close the connections."""

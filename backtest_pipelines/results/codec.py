@@ -18,7 +18,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import pyarrow as pa
 
@@ -86,6 +86,23 @@ def decode(value: bytes) -> Answer:
 def payload(value: bytes) -> memoryview:
     """Return the Arrow part of an answer's bytes, without a copy and without a check."""
     return memoryview(value)[_HEADER_END:]
+
+
+def question_inside(file: IO[bytes]) -> tuple[str, str]:
+    """Return variant and symbol of the answer in a file, of which the header alone is read, without a check.
+
+    Raises
+    ------
+    CorruptAnswerError
+        If they are not there.
+    """
+    header = file.read(_HEADER_END)
+    _fingerprint_inside(header)
+    try:
+        provenance = json.loads(pa.ipc.open_stream(file).schema.metadata[f"{_METADATA_PREFIX}provenance".encode()])
+        return str(provenance["variant"]), str(provenance["symbol"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptAnswerError("stored answer", f"its header names no variant and symbol ({error})") from error
 
 
 def verify(value: bytes, fingerprint: str) -> None:

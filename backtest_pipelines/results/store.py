@@ -1,137 +1,311 @@
-"""Where answers are looked up and kept: Redis first, then files, every byte verified before it is served."""
+"""Where answers are looked up and kept: Redis first, then files, every byte verified before it is served.
+
+An invalidation is a stamp: what was kept until then is a miss. Every copy carries the time at which its answer was
+kept, so that one which is put into Redis late, or outlives an outage there, is no less a miss than its file.
+"""
 
 from __future__ import annotations
 
 import logging
-import threading
+import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, NamedTuple, Protocol
 
-from backtest_pipelines.errors import BugError
+from backtest_pipelines.errors import BugError, UnavailableError
 from backtest_pipelines.results.codec import CorruptAnswerError, verify
-from backtest_pipelines.results.files import AnswerFiles
-from backtest_pipelines.results.redis_cache import RedisCache
+from backtest_pipelines.results.files import AnswerFiles, FileEntry
+from backtest_pipelines.results.redis_cache import ANSWER, Entry, RedisCache, Reply, key
+from backtest_pipelines.results.sealed import seal, unseal
 
 logger = logging.getLogger(__name__)
+
+STAMP_AGE_S: Final = 1.0
+"""For so long a stamp is believed that was read before, unless Redis tells of a new invalidation."""
 
 Tier = Literal["redis", "file"]
 
 
+class Stamps(Protocol):
+    """Since when answers are valid, and the clock by which that is told."""
+
+    def now_s(self) -> float:
+        """Return the time, in seconds since 1970."""
+
+    def before_s(self, variant: str, symbol: str) -> float:
+        """Return the time until which what was kept is a miss; 0 where nothing was ever invalidated."""
+
+
 @dataclass(frozen=True)
 class Found:
-    """The verified bytes of an answer, and the tier that had them."""
+    """An answer that was looked up.
+
+    Attributes
+    ----------
+    bytes : bytes
+        Verified.
+    tier : Tier
+        Where it was.
+    kept_s : float
+        When it was kept, in seconds since 1970.
+    """
 
     bytes: bytes
     tier: Tier
+    kept_s: float
+
+
+class _Known(NamedTuple):
+    before_s: float
+    generation: bytes | None
+    read_s: float
 
 
 class AnswerStore:
-    """Answers in files, with Redis in front of them.
+    """Answers in files, with Redis in front of them, and renderings of them in Redis alone.
 
     Parameters
     ----------
     files : AnswerFiles
         The truth.
+    stamps : Stamps
     cache : RedisCache, optional
         Without one, files alone answer.
+    clock : Callable[[], float]
+        Seconds that only grow; the age of what is known of stamps is measured with it.
     """
 
-    def __init__(self, files: AnswerFiles, cache: RedisCache | None = None) -> None:
+    def __init__(
+        self,
+        files: AnswerFiles,
+        stamps: Stamps,
+        cache: RedisCache | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.files = files
         self.cache = cache
-        self._lock = threading.Lock()
-        self._counts: dict[str, Counter[str]] = {}
+        self._stamps = stamps
+        self._clock = clock
+        self._known: dict[tuple[str, str], _Known] = {}
 
     def look_up(self, fingerprint: str, variant: str, symbol: str) -> Found | None:
         """Return the answer and its tier, or None when it must be computed.
 
-        Damaged bytes are a miss with a warning. What is found in a file is put into Redis. Counts a hit or
-        a miss.
+        Damaged bytes are a miss with a warning. What is found in a file is put into Redis.
 
         Raises
         ------
         UnavailableError
-            If the file cannot be read. Redis being unavailable is no error.
+            If the file or the stamps cannot be read. Redis being unavailable is no error.
         """
-        found = self._in_redis(fingerprint, variant, symbol) or self._in_files(fingerprint)
-        self._count(variant, found.tier if found else "miss")
-        if found and found.tier == "file" and self.cache:
-            self.cache.put(fingerprint, variant, symbol, found.bytes)
+        name = key(fingerprint, variant, symbol)
+        reply = self._ask_redis(name)
+        cached = self._valid(reply, name, ANSWER, variant, symbol)
+        if cached is not None:
+            kept_s, value = cached
+            return Found(value, "redis", kept_s)
+        try:
+            found = self.look_up_file(fingerprint, variant, symbol)
+        except CorruptAnswerError as error:
+            self._warn_of_damage(fingerprint, error)
+            return None
+        if found is not None and reply is not None:  # or two time-outs would make one look-up slow
+            self._put(name, found.bytes, found.kept_s)
         return found
 
-    def keep(self, fingerprint: str, variant: str, symbol: str, value: bytes) -> None:
-        """Keep the bytes of an answer in its file, then in Redis.
+    def look_up_file(self, fingerprint: str, variant: str, symbol: str) -> Found | None:
+        """Return the answer from its file, or None where it is missing or invalidated.
+
+        Raises
+        ------
+        CorruptAnswerError
+            If the file is damaged.
+        UnavailableError
+            If the file or the stamps cannot be read.
+        """
+        found = self.files.read_with_time(fingerprint)
+        if found is None:
+            return None
+        value, kept_s = found
+        return Found(value, "file", kept_s) if kept_s > self._stamps.before_s(variant, symbol) else None
+
+    def keep(self, fingerprint: str, variant: str, symbol: str, value: bytes) -> float:
+        """Keep the bytes of an answer in its file, then in Redis; return the time since when it is kept.
 
         Raises
         ------
         BugError
             If the bytes are not those of this answer.
         UnavailableError
-            If the file cannot be written; Redis is left as it is.
+            If the file cannot be written, or the time is not known; Redis is left as it is.
         """
         try:
             verify(value, fingerprint)
         except CorruptAnswerError as error:
             raise BugError(f"these bytes must not be kept: {error}") from error
-        self.files.write(fingerprint, value)
-        if self.cache:
-            self.cache.put(fingerprint, variant, symbol, value)
+        kept_s = self._stamps.now_s()
+        self.files.write(fingerprint, value, kept_s)
+        self._put(key(fingerprint, variant, symbol), value, kept_s)
+        return kept_s
 
-    def holds(self, fingerprint: str) -> bool:
-        """Return whether an undamaged file has the answer. Counts nothing.
+    def look_up_rendering(self, fingerprint: str, variant: str, symbol: str, kind: str) -> bytes | None:
+        """Return a rendering of a valid answer, or None where it must be made.
+
+        Raises
+        ------
+        UnavailableError
+            If the stamps cannot be read. Redis being unavailable is no error.
+        """
+        name = key(fingerprint, variant, symbol, kind)
+        cached = self._valid(self._ask_redis(name), name, kind, variant, symbol)
+        return None if cached is None else cached[1]
+
+    def keep_rendering(
+        self, fingerprint: str, variant: str, symbol: str, kind: str, value: bytes, *, kept_s: float
+    ) -> None:
+        """Keep a rendering of an answer in Redis, for as long as an answer stays there.
+
+        Parameters
+        ----------
+        fingerprint, variant, symbol : str
+            Of the answer.
+        kind : str
+            What it is rendered as, such as "json"; without a colon, and not "answer".
+        value : bytes
+        kept_s : float
+            When the answer itself was kept: what invalidates it invalidates the rendering.
+        """
+        self._put(key(fingerprint, variant, symbol, kind), value, kept_s)
+
+    def read(self, fingerprint: str) -> bytes | None:
+        """Return the bytes of an answer that was given once, invalidated since or not; None where it is not kept.
+
+        Damaged bytes are not kept, with a warning.
 
         Raises
         ------
         UnavailableError
             If the file cannot be read.
         """
-        return self._in_files(fingerprint) is not None
-
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Return the look-ups of this process by variant, then by "redis", "file" or "miss"."""
-        with self._lock:
-            return {variant: dict(counter) for variant, counter in self._counts.items()}
-
-    def shared_counts(self) -> dict[str, dict[str, int]] | None:
-        """Return the same of all processes that share the Redis, or None when it is not available."""
-        flat = self.cache.shared_counts() if self.cache else None
-        if flat is None:
+        try:
+            return self.files.read(fingerprint)
+        except CorruptAnswerError as error:
+            self._warn_of_damage(fingerprint, error)
             return None
-        counts: dict[str, dict[str, int]] = {}
-        for name, number in flat.items():
-            variant, _, outcome = name.rpartition(":")
-            counts.setdefault(variant, {})[outcome] = number
-        return counts
+
+    def purge(self, variant: str | None = None, symbol: str | None = None) -> int:
+        """Remove from Redis what is invalidated by now, answers and renderings; return how many answers.
+
+        Parameters
+        ----------
+        variant, symbol : str, optional
+            Look at those alone.
+
+        Raises
+        ------
+        UnavailableError
+            If Redis is not available, or the stamps cannot be read.
+        """
+        self._known = {}  # a new one: who is just reading an older stamp writes it into the one before
+        cache = self._required_cache()
+        cache.renew_generation()
+        before_s = _Remembered(self._stamps)
+        removed = 0
+        for batch in cache.entries(None, variant, symbol):
+            stale = [entry for entry in batch if entry.kept_s <= before_s(entry.variant, entry.symbol)]
+            removed += cache.remove([entry.key for entry in stale if entry.kind == ANSWER])
+            cache.remove([entry.key for entry in stale if entry.kind != ANSWER])
+        return removed
+
+    def cached_answers(self) -> Counter[str]:
+        """Return the number of valid answers in Redis by variant.
+
+        Raises
+        ------
+        UnavailableError
+            If Redis is not available, or the stamps cannot be read.
+        """
+        before_s = _Remembered(self._stamps)
+        found: dict[str, Entry] = {
+            entry.key: entry
+            for batch in self._required_cache().entries(ANSWER)
+            for entry in batch
+            if entry.kept_s > before_s(entry.variant, entry.symbol)
+        }
+        return Counter(entry.variant for entry in found.values())
+
+    def valid_files(self) -> Iterator[FileEntry]:
+        """Yield the answer files that are not invalidated. Their checksums are not looked at.
+
+        Raises
+        ------
+        UnavailableError
+            If the stamps cannot be read.
+        """
+        before_s = _Remembered(self._stamps)
+        for entry in self.files.entries():
+            if entry.kept_s > before_s(entry.variant, entry.symbol):
+                yield entry
 
     def close(self) -> None:
-        """Send the last counts and close the connections."""
+        """Close the connections."""
         if self.cache:
             self.cache.close()
 
-    def _in_redis(self, fingerprint: str, variant: str, symbol: str) -> Found | None:
-        value = self.cache.get(fingerprint, variant, symbol) if self.cache else None
-        if value is None:
+    def _ask_redis(self, name: str) -> Reply | None:
+        return None if self.cache is None else self.cache.get(name)
+
+    def _valid(
+        self, reply: Reply | None, name: str, kind: str, variant: str, symbol: str
+    ) -> tuple[float, bytes] | None:
+        """Return the time and the value of a reply; what is damaged or invalidated is removed."""
+        if self.cache is None or reply is None or reply.sealed is None:
             return None
         try:
-            verify(value, fingerprint)
+            kept_s, value = unseal(name, reply.sealed)
         except CorruptAnswerError as error:
-            logger.warning("damaged answer in Redis, removed: %s", error)
-            if self.cache:
-                self.cache.discard(fingerprint, variant, symbol)
-            return None
-        return Found(value, "redis")
+            logger.warning("damaged %s in Redis, removed: %s", kind, error)
+        else:
+            if kept_s > self._lately_before_s(variant, symbol, reply.generation):
+                return kept_s, value
+        self.cache.discard(name)
+        return None
 
-    def _in_files(self, fingerprint: str) -> Found | None:
-        try:
-            value = self.files.read(fingerprint)
-        except CorruptAnswerError as error:
-            logger.warning("damaged answer file %s, treated as absent: %s", self.files.path(fingerprint), error)
-            return None
-        return None if value is None else Found(value, "file")
+    def _warn_of_damage(self, fingerprint: str, error: CorruptAnswerError) -> None:
+        logger.warning("damaged answer file %s, treated as absent: %s", self.files.path(fingerprint), error)
 
-    def _count(self, variant: str, outcome: str) -> None:
-        with self._lock:
-            self._counts.setdefault(variant, Counter())[outcome] += 1
-        if self.cache:
-            self.cache.count(f"{variant}:{outcome}")
+    def _put(self, name: str, value: bytes, kept_s: float) -> None:
+        if self.cache is not None:
+            self.cache.put(name, seal(name, kept_s, value))
+
+    def _lately_before_s(self, variant: str, symbol: str, generation: bytes | None) -> float:
+        """Return a stamp, which is not read again for each hit.
+
+        The generation, which came with the value, is another one after an invalidation: so this is exact, unless
+        Redis did not hear of the invalidation.
+        """
+        now_s, stamps = self._clock(), self._known
+        known = stamps.get((variant, symbol))
+        if known is None or known.generation != generation or now_s - known.read_s > STAMP_AGE_S:
+            known = _Known(self._stamps.before_s(variant, symbol), generation, now_s)
+            stamps[variant, symbol] = known
+        return known.before_s
+
+    def _required_cache(self) -> RedisCache:
+        if self.cache is None:
+            raise UnavailableError("no Redis is configured")
+        return self.cache
+
+
+class _Remembered:
+    """The stamps, each read once."""
+
+    def __init__(self, stamps: Stamps) -> None:
+        self._stamps = stamps
+        self._known: dict[tuple[str, str], float] = {}
+
+    def __call__(self, variant: str, symbol: str) -> float:
+        if (variant, symbol) not in self._known:
+            self._known[variant, symbol] = self._stamps.before_s(variant, symbol)
+        return self._known[variant, symbol]

@@ -24,6 +24,8 @@ from backtest_pipelines.panel.ingest import exchange_files, ingest
 from backtest_pipelines.panel.keys import CALL
 from backtest_pipelines.panel.store import PanelStore
 from backtest_pipelines.panel.view import MarketView
+from backtest_pipelines.records.database import Database
+from backtest_pipelines.records.invalidations import Invalidations
 from backtest_pipelines.results.codec import encode
 from backtest_pipelines.results.files import AnswerFiles
 from backtest_pipelines.results.fingerprint import fingerprint
@@ -166,9 +168,9 @@ def _redis(table: Table, home: Path, view: MarketView) -> None:
     question = ask(VARIANT)
     identity = fingerprint(question, view.digest)
     encoded = encode(compute(view, question, identity))
-    with ValkeyServer() as server:
+    with ValkeyServer() as server, Database(home / "executions.sqlite") as database:
         server.start()
-        answers = AnswerStore(AnswerFiles(home / "answers"), RedisCache(server.settings))
+        answers = AnswerStore(AnswerFiles(home / "answers"), Invalidations(database), RedisCache(server.settings))
         answers.keep(identity, VARIANT, "NIFTY", encoded)
         found = answers.look_up(identity, VARIANT, "NIFTY")
         assert found is not None, "the answer that was just kept is not found"

@@ -12,7 +12,7 @@ from backtest_pipelines.definitions import defs
 from backtest_pipelines.market.sample import write_sample_market
 from backtest_pipelines.panel.ingest import exchange_files, ingest
 from backtest_pipelines.panel.store import PanelStore
-from backtest_pipelines_tests.servers import ValkeyServer, own_valkey, valkey, valkey_process
+from backtest_pipelines_tests.servers import PATIENT, ValkeyServer, own_valkey, valkey, valkey_process
 
 __all__ = ["own_valkey", "valkey", "valkey_process"]
 
@@ -38,6 +38,8 @@ def home(tmp_path: Path, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch) 
     folder = tmp_path / "home"
     monkeypatch.setenv("BACKTEST_HOME", str(folder))
     monkeypatch.setenv("REDIS_URL", f"unix://{valkey.socket}?db=0")
+    for name, text in PATIENT.items():
+        monkeypatch.setenv(name, text)
     return folder
 
 

@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from backtest_pipelines.errors import BadRequestError, MissingDataError
 from backtest_pipelines.executions import answering
-from backtest_pipelines.executions.execute import execute
+from backtest_pipelines.executions.execute import Executed, execute
 from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.executions.workspace import Workspace
@@ -24,6 +25,7 @@ from backtest_pipelines.panel.store import PanelStore
 from backtest_pipelines.records.executions import AlreadyRecordedError
 from backtest_pipelines.results.answer import Answer
 from backtest_pipelines.results.redis_cache import key
+from backtest_pipelines.results.sealed import seal, unseal
 from backtest_pipelines.results.store import Found
 from backtest_pipelines_tests.servers import ValkeyServer
 
@@ -98,11 +100,17 @@ def test_two_parameter_sets_keep_both_answers(workspace: Workspace) -> None:
 
 
 def test_equal_questions_at_the_same_time_are_computed_once(workspace: Workspace, computed: list[str]) -> None:
-    with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda _: execute(REQUEST, workspace), range(16)))
+    barrier = Barrier(100)
+
+    def ask(_: int) -> Executed:
+        barrier.wait()
+        return execute(REQUEST, workspace)
+
+    with ThreadPoolExecutor(100) as pool:
+        answers = list(pool.map(ask, range(100)))
     assert len(computed) == 1
-    assert len({answer.encoded for answer in answers}) == 1
-    assert len({answer.execution_id for answer in answers}) == 16
+    assert len({(answer.encoded, answer.kept_s) for answer in answers}) == 1
+    assert len({answer.execution_id for answer in answers}) == 100
 
 
 def test_an_equal_question_that_ends_just_after_the_look_up_is_not_computed_again(
@@ -230,8 +238,9 @@ def test_a_thousand_damages_are_recomputed_with_a_warning(
             caplog.clear()
             bad = damaged(first.encoded, rng)
             in_redis, in_file = (True, True) if number % 4 == 0 else (number % 2 == 0, number % 2 == 1)
+            sealed = seal(name, first.kept_s, first.encoded)
             if in_redis:
-                client.set(name, bad, ex=3600)
+                client.set(name, damaged(sealed, rng), ex=3600)
             else:
                 client.delete(name)
             if in_file:
@@ -241,4 +250,4 @@ def test_a_thousand_damages_are_recomputed_with_a_warning(
             assert again.tier == (None if in_file else "file")
             warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
             assert len(warnings) == in_redis + in_file, number
-            assert path.read_bytes() == first.encoded == client.get(name)
+            assert path.read_bytes() == first.encoded == unseal(name, client.get(name))[1]

@@ -17,6 +17,7 @@ from backtest_pipelines.graphql.names import REPOSITORY
 from backtest_pipelines.graphql.web_server import POLL_S, EndedRun, WebServer
 from backtest_pipelines.market.sample import write_sample_market
 from backtest_pipelines.service.supervisor.installation import installation as started_installation
+from backtest_pipelines_tests.servers import PATIENT
 
 WEEKLY = "call_sell_future_buy_weekly"
 RUN_S = 120.0
@@ -55,8 +56,9 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
             patch.delenv(name, raising=False)
         time.sleep(max(0.0, written_at + QUIET_S + 0.5 - time.time()))
         since = time.time()
-        settings = settings_from(os.environ, home=home)
-        with started_installation(settings, os.environ, on_event=print) as running:
+        environ = os.environ | PATIENT
+        settings = settings_from(environ, home=home)
+        with started_installation(settings, environ, on_event=print) as running:
             running.supervisor.wait_until_ready()
             dagster = WebServer(running.web_url)
             runs = [dagster.wait(run, RUN_S) for run in runs_of_look(dagster, since)]

@@ -1,5 +1,6 @@
 """`make demo`'s command: from a folder of files to the table, and an end that leaves no process behind."""
 
+import os
 import re
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from backtest_pipelines.panel.ingest import exchange_files, ingest
 from backtest_pipelines.panel.store import PanelStore
 from backtest_pipelines_tests.integration.dagster_servers import processes_naming, write_small_market
+from backtest_pipelines_tests.servers import PATIENT
 
 DEMO = [sys.executable, "-m", "backtest_pipelines.demo"]
 
@@ -19,9 +21,8 @@ def test_the_demo_answers_on_the_users_files_twice_and_stops_everything(tmp_path
     write_small_market(data)
     (data / "notes.txt").write_text("not a file of the exchange")
     (data / "fo03MAY2024bhav.csv").write_text("cut off")
-    done = subprocess.run(
-        [*DEMO, "--home", home, "--data", data], capture_output=True, text=True, timeout=200, check=False
-    )
+    command = [*DEMO, "--home", home, "--data", data]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False, env=os.environ | PATIENT)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "bad file, left out: fo03MAY2024bhav.csv: holds no row" in done.stdout
     for variant in ("call_sell_future_buy_weekly", "call_sell_future_buy_t1", "call_sell_future_buy_t2"):

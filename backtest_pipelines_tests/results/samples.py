@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, field
 from datetime import date
 
 import pyarrow as pa
@@ -12,6 +13,36 @@ from backtest_pipelines.results.codec import encode
 
 VARIANT = "covered_call"
 SYMBOL = "NIFTY"
+
+
+class Clock:
+    """Seconds that only the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class MemoryStamps:
+    """Stamps in memory, by variant and symbol, on a clock that only the test moves."""
+
+    now: float = 1_000_000.0
+    before: dict[tuple[str, str], float] = field(default_factory=dict)
+    reads: int = 0
+
+    def now_s(self) -> float:
+        return self.now
+
+    def before_s(self, variant: str, symbol: str) -> float:
+        self.reads += 1
+        return self.before.get((variant, symbol), 0.0)
+
+    def stamp(self, variant: str = VARIANT, symbol: str = SYMBOL) -> None:
+        self.before[variant, symbol] = self.now
+        self.now += 1
 
 
 def fingerprint(number: int) -> str:

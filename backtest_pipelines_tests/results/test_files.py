@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,18 @@ def test_an_answer_is_kept_under_the_first_two_digits_of_its_fingerprint(tmp_pat
     assert [path.relative_to(tmp_path).parts for path in tmp_path.rglob("*") if path.is_file()] == [
         (fingerprint(0)[:2], f"{fingerprint(0)}.answer")
     ]
+
+
+def test_an_answer_was_kept_when_its_file_was_written_last(tmp_path: Path) -> None:
+    files = AnswerFiles(tmp_path)
+    assert files.read_with_time(fingerprint(0)) is None
+    files.write(fingerprint(0), value(), 1_700_000_000.25)
+    assert files.read_with_time(fingerprint(0)) == (value(), 1_700_000_000.25)
+    before_s = time.time()
+    files.write(fingerprint(0), value())
+    found = files.read_with_time(fingerprint(0))
+    assert found is not None
+    assert before_s - 1e-6 <= found[1] <= time.time()
 
 
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:

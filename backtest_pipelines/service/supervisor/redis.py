@@ -54,9 +54,7 @@ def refuse_evicting(settings: RedisSettings) -> None:
     from redis import Redis, RedisError  # noqa: PLC0415 - only where a Redis outside is named
 
     url = settings.url or f"redis://{settings.host}:{settings.port}/{settings.db}"
-    client = Redis.from_url(
-        url, socket_connect_timeout=settings.connect_timeout_s * 5, socket_timeout=settings.socket_timeout_s * 5
-    )
+    client = Redis.from_url(url, socket_connect_timeout=_REPLY_S, socket_timeout=_REPLY_S)
     try:
         policy = str(client.info("memory").get("maxmemory_policy"))
     except (RedisError, OSError) as error:

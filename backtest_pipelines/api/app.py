@@ -12,10 +12,11 @@ from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backtest_pipelines import __version__
-from backtest_pipelines.api import jobs, problems, results
+from backtest_pipelines.api import executions, jobs, metrics, problems, results, strategies
 from backtest_pipelines.api.gateway import Gateway, new_session
 from backtest_pipelines.api.guard import Guard, normal_path
 from backtest_pipelines.api.launching import Launcher
+from backtest_pipelines.api.projecting import Projection
 from backtest_pipelines.api.services import Services
 from backtest_pipelines.api.web_server import WebServer
 from backtest_pipelines.executions.settings import Settings
@@ -53,6 +54,9 @@ def create_app(settings: Settings, dagster_url: str, host: str, allowed_names: I
     version_1 = APIRouter(prefix=f"{PREFIX}/v1")
     version_1.include_router(jobs.router)
     version_1.include_router(results.router)
+    version_1.include_router(strategies.router)
+    version_1.include_router(executions.router)
+    version_1.include_router(metrics.router)
     app.include_router(version_1)
     app.add_api_route("/health", _health, methods=["GET"], tags=["health"])
     return Guard(app, host, allowed_names)
@@ -77,7 +81,7 @@ async def _lifespan(app: FastAPI, settings: Settings, dagster_url: str) -> Async
         )
         launcher = Launcher(services, keep_s=settings.limits.job_keep_h * 3600)
         app.router.default = _all_else(Gateway(dagster_url, session))
-        looking_after = asyncio.create_task(launcher.look_after())
+        looking_after = asyncio.gather(launcher.look_after(), Projection(services).look_after())
         # What was made so far stays: collections need not look at it, which halves the slowest answers.
         gc.freeze()
         try:

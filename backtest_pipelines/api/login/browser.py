@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 
 from backtest_pipelines.api.login import pages
+from backtest_pipelines.api.login.bodies import body
 from backtest_pipelines.api.login.credentials import COOKIE, COOKIE_BY_TLS
 from backtest_pipelines.api.login.failures import Failures
 from backtest_pipelines.api.login.grants import LINK_PATH, SESSION_S, Grants
@@ -76,12 +77,10 @@ class Browser:
     async def _by_form(self, request: Request) -> Response:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
             return problem(415, f"A sign-in is taken as {_FORM} only.")
-        body = b""
-        async for piece in request.stream():
-            body += piece
-            if len(body) > _LONGEST_FORM:
-                return problem(413, f"A sign-in has at most {_LONGEST_FORM} bytes.")
-        form = parse_qs(body.decode("latin-1"))
+        sent = await body(request.receive, _LONGEST_FORM)
+        if sent is None:
+            return problem(413, f"A sign-in has at most {_LONGEST_FORM} bytes.")
+        form = parse_qs(sent.decode("latin-1"))
         next_page = pages.local_path(form.get("next", [pages.HOME])[0])
         token = self._tokens.find(form.get("token", [""])[0].strip().encode())
         if token is None:
@@ -89,6 +88,9 @@ class Browser:
         return await self._in(token, next_page)
 
     async def _by_link(self, request: Request) -> Response:
+        if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            # Another site could sign somebody in with a link of its own making, to see what they do.
+            return problem(403, "This link is for the address bar: another site must not sign anybody in.")
         code = request.query_params.get("code", "")
         token = await asyncio.to_thread(self._links.revoke, code)
         if token is None:
@@ -132,8 +134,8 @@ def is_of_a_page(request: HTTPConnection) -> bool:
 
 def to_sign_in(request: Request) -> Response:
     """Send a browser to the sign-in page, and from there back to the page that it wanted."""
-    query = request.url.query
-    wanted = pages.local_path(f"{request.url.path}{'?' if query else ''}{query}")
+    path, query = (request.scope[part].decode("latin-1") for part in ("raw_path", "query_string"))
+    wanted = pages.local_path(f"{path}{'?' if query else ''}{query}")
     return to(pages.LOGIN if wanted == pages.HOME else f"{pages.LOGIN}?next={quote(wanted, safe='/')}")
 
 

@@ -10,6 +10,7 @@ from starlette.types import Message, Receive
 from starlette.types import Scope as Connection
 
 from backtest_pipelines.api.login import graphql_documents
+from backtest_pipelines.api.login.bodies import body
 from backtest_pipelines.api.login.graphql_documents import LONGEST_REQUEST
 from backtest_pipelines.api.login.scopes import Scope
 from backtest_pipelines.api.problems import problem
@@ -31,25 +32,20 @@ async def scope_of(connection: Connection, receive: Receive) -> tuple[Scope | Re
         if name in in_url:
             limit = "allowed: GraphQL in the body alone"
             return problem(400, f"{name}: given in the URL; {limit}", field=name, limit=limit), receive
-    body = bytearray()
-    has_more = True
-    while has_more:
-        message = await receive()
-        body += message.get("body", b"")
-        has_more = message.get("more_body", False)
-        if len(body) > LONGEST_REQUEST:
-            limit = f"allowed: {LONGEST_REQUEST} bytes"
-            return problem(413, f"body: longer than that; {limit}", field="body", limit=limit), receive
+    sent = await body(receive, LONGEST_REQUEST)
+    if sent is None:
+        limit = f"allowed: {LONGEST_REQUEST} bytes"
+        return problem(413, f"body: longer than that; {limit}", field="body", limit=limit), receive
     try:
-        needed = graphql_documents.scope_of(graphql_documents.decoded(bytes(body)))
+        needed = graphql_documents.scope_of(graphql_documents.decoded(sent))
     except BadRequestError as error:
         return problem(400, str(error), field=error.field, value=error.value, limit=error.limit), receive
-    return needed, _again(bytes(body), receive)
+    return needed, _again(sent, receive)
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
+def _again(sent: bytes, receive: Receive) -> Receive:
     """Return what gives the body in one piece, then whatever else is received."""
-    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+    messages: list[Message] = [{"type": "http.request", "body": sent, "more_body": False}]
 
     async def receiving() -> Message:
         return messages.pop() if messages else await receive()

@@ -48,6 +48,7 @@ class Login:
         self._tokens = Tokens(home)
         self._sessions = sessions(home, self._tokens)
         self._failures = Failures()
+        self._trouble = ""
         self._browser = browser.Browser(
             self._tokens, self._sessions, links(home, self._tokens), self._failures, is_behind_tls=is_behind_tls
         )
@@ -61,8 +62,9 @@ class Login:
         scope = {**scope, "headers": headers}
         try:
             answer, receive, send = await self._way(shown, scope, receive, send)
+            self._note("")
         except BacktestError as error:
-            logger.error("the login cannot be checked: %s", error)  # noqa: TRY400 - no bug of this program
+            self._note(str(error))
             answer = problem(503, "The login cannot be checked just now; the log of the API says why.")
         await answer(scope, receive, send)
 
@@ -124,6 +126,15 @@ class Login:
             value, challenge = "none", "Bearer"
         detail = f"Authorization: got {value}; {limit}"
         return problem(401, detail, {"WWW-Authenticate": challenge}, field="Authorization", value=value, limit=limit)
+
+    def _note(self, trouble: str) -> None:
+        """Log a change only: what fails with each request is said once."""
+        if trouble != self._trouble:
+            self._trouble = trouble
+            if trouble:
+                logger.warning("the login cannot be checked, so that nobody passes: %s", trouble)
+            else:
+                logger.warning("the login can be checked again")
 
 
 async def _closed(_scope: Connection, _receive: Receive, send: Send) -> None:

@@ -43,7 +43,6 @@ def needed(method: str, path: str) -> Scope | None:
         return None if path in OPEN else Scope.READ
     if method == "POST" and path == GRAPHQL:
         return Scope.READ
-    below = f"{path}/"
-    if method in ("POST", "DELETE") and below.startswith(_REST) and not below.startswith(_CACHE):
+    if method in ("POST", "DELETE") and path.startswith(_REST) and not f"{path}/".startswith(_CACHE):
         return Scope.RUN
     return Scope.ADMIN

@@ -64,7 +64,7 @@ class Guarded:
         """Return the status of a request whose path and headers go out exactly as they are written."""
         connection = http.client.HTTPConnection("127.0.0.1", self.api.port, timeout=10)
         connection._validate_path = lambda _: None  # type: ignore[attr-defined]
-        connection.putrequest(method, path, skip_accept_encoding=True)
+        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         for name, value in [*headers, ("Content-Length", str(len(body)))]:
             connection.putheader(name, value)
         connection.endheaders(body)

@@ -54,7 +54,6 @@ BAD: list[Any] = [
     [QUERY],
     [DELETE],
     "text",
-    None,
     {},
     {"query": None},
     {"query": ["query Q { version }"]},

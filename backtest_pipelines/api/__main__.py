@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ import uvicorn
 from backtest_pipelines.api.app import create_app
 from backtest_pipelines.errors import BacktestError
 from backtest_pipelines.executions.settings import settings_from
+from backtest_pipelines.logs import configure_logging
 
 GRACE_S: Final = 3
 """How long answers under way may take once the end was asked for."""
@@ -36,10 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     try:
-        app = create_app(settings_from(os.environ), given.dagster_url, given.host, given.allow_host)
+        settings = settings_from(os.environ)
+        app = create_app(settings, given.dagster_url, given.host, given.allow_host)
     except BacktestError as error:
         parser.exit(error.exit_code, f"error: {error}\n")
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    configure_logging(settings.logs, "api")
     config = uvicorn.Config(
         app,
         host=given.host,
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ws_per_message_deflate=False,
         lifespan="on",
         access_log=False,
+        log_config=None,
         log_level="warning",
         proxy_headers=False,
         server_header=False,

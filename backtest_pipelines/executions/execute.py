@@ -13,6 +13,7 @@ from typing import Literal
 
 from backtest_pipelines.errors import BacktestError
 from backtest_pipelines.executions.compute import compute
+from backtest_pipelines.executions.log import log_execution
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.panel.view import MarketView
 from backtest_pipelines.records.executions import Door, Execution
@@ -146,7 +147,7 @@ def execute(request: ExecutionRequest, workspace: Workspace) -> Executed:
         raise
     duration_ms = (perf_counter() - start) * 1000
     execution_id = workspace.records.insert(
-        Execution(
+        execution := Execution(
             variant=question.variant.name,
             parameters=_canonical_json(question.canonical()),
             symbol=question.symbol,
@@ -163,6 +164,7 @@ def execute(request: ExecutionRequest, workspace: Workspace) -> Executed:
             fingerprint=identity,
         )
     )
+    log_execution(execution, execution_id)
     return Executed(execution_id, question, identity, tier, duration_ms, encoded, answer)
 
 
@@ -214,7 +216,7 @@ def _record_failure(
         request_id=request.request_id,
     )
     try:
-        workspace.records.insert(failure)
+        log_execution(failure, workspace.records.insert(failure))
     except BacktestError as unrecorded:
         # The caller is owed the first error; that it is not on record is said in the log.
         logger.warning("A failed execution is not on record: %s", unrecorded)

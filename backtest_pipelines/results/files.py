@@ -7,6 +7,8 @@ from pathlib import Path
 from backtest_pipelines.atomic import write_atomic
 from backtest_pipelines.errors import UnavailableError
 from backtest_pipelines.results.codec import require_fingerprint, verify
+from backtest_pipelines.results.pruning import NOTED_S
+from backtest_pipelines.retention.files import touch
 
 
 class AnswerFiles:
@@ -45,6 +47,7 @@ class AnswerFiles:
         except OSError as error:
             raise UnavailableError(f"the answer file {path} cannot be read: {error}") from error
         verify(value, fingerprint)
+        touch(path, NOTED_S)
         return value
 
     def write(self, fingerprint: str, value: bytes) -> None:

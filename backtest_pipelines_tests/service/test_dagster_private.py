@@ -1,12 +1,14 @@
 """What Dagster keeps private and the service uses: a change of it must be noticed here, not by a user."""
 
 import inspect
+import logging
 import signal
 from importlib.metadata import version
 from pathlib import Path
 from tomllib import loads
 
 import dagster as dg
+import pytest
 
 from backtest_pipelines.service import dagster_private as private
 
@@ -71,3 +73,22 @@ def test_events_are_written_through_the_method_that_is_fenced() -> None:
     parameters = inspect.signature(dg.DagsterInstance.handle_new_event).parameters
     assert list(parameters) == ["self", "event", "batch_metadata"]
     assert "handle_new_event" in inspect.getsource(dg.DagsterInstance.report_dagster_event)
+
+
+def test_a_run_logs_by_the_logger_that_was_set(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    module = private.context_creation_job
+    monkeypatch.setattr(module, "default_system_loggers", module.default_system_loggers)  # type: ignore[attr-defined]
+
+    @dg.op
+    def speak(context: dg.OpExecutionContext) -> None:
+        context.log.warning("a word")
+
+    @dg.job
+    def speaking() -> None:
+        speak()
+
+    private.log_runs_by(logging.getLogger("runs of the test"))
+    assert speaking.execute_in_process().success
+    assert any(name == "runs of the test" and "a word" in words for name, _, words in caplog.record_tuples)

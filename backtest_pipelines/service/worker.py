@@ -27,7 +27,7 @@ from backtest_pipelines.service.bell import SWEPT_EXPIRES_S, TASK, Bell, celery_
 from backtest_pipelines.service.child import Child
 from backtest_pipelines.service.dagster_private import log_runs_by
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("backtest_pipelines.service.worker")  # also where this is the main module
 
 SWEEP_S = 1.0
 CONNECTIONS_PER_CHILD = 4
@@ -47,7 +47,7 @@ def main() -> int:
         return error.exit_code
     configure_logging(settings.logs, "worker")
     celery_worker.safe_say = lambda text, _stream=None: logger.info(text)  # it says how it ends past every log
-    log_runs_by(logging.getLogger(f"{__name__}.runs"))
+    log_runs_by(logging.getLogger("backtest_pipelines.runs"))
     _import_definitions()
     gc.collect()
     gc.freeze()  # the children share what is imported: the collector must not write to it

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ from backtest_pipelines.api.app import create_app
 from backtest_pipelines.api.listening import add_options, listening
 from backtest_pipelines.errors import BacktestError
 from backtest_pipelines.executions.settings import settings_from
+from backtest_pipelines.logs import configure_logging
 
 GRACE_S: Final = 3
 """How long answers under way may take once the end was asked for."""
@@ -30,10 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_options(parser)
     given = parser.parse_args(arguments)
     try:
-        app = create_app(settings_from(os.environ), given.dagster_url, listening(given))
+        settings = settings_from(os.environ)
+        app = create_app(settings, given.dagster_url, listening(given))
     except BacktestError as error:
         parser.exit(error.exit_code, f"error: {error}\n")
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    configure_logging(settings.logs, "api")
     config = uvicorn.Config(
         app,
         host=given.host,
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ws_per_message_deflate=False,
         lifespan="on",
         access_log=False,
+        log_config=None,
         log_level="warning",
         proxy_headers=False,
         server_header=False,

@@ -18,6 +18,7 @@ from backtest_pipelines.cli import (
     job,
     jobs,
     logs,
+    prune,
     result,
     run,
     sample,
@@ -30,6 +31,9 @@ from backtest_pipelines.cli import (
 )
 from backtest_pipelines.cli.screen import Screen
 from backtest_pipelines.errors import BacktestError, BadRequestError, BugError
+from backtest_pipelines.executions.settings import log_settings_from
+from backtest_pipelines.logs import DEFAULT as LOGS_DEFAULT
+from backtest_pipelines.logs import configure_logging
 
 PROGRAM = "backtest-pipelines"
 COMMANDS = {
@@ -49,6 +53,7 @@ COMMANDS = {
     "down": down,
     "token": token,
     "worker": worker,
+    "prune": prune,
 }
 EXIT_CODES = "exit codes: 0 done, 2 bad request, 3 bad or missing data, 1 anything else"
 INTERRUPTED = 130
@@ -88,6 +93,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments, unknown = parser().parse_known_args(given)
         if unknown:
             arguments.parser.error(f"unknown arguments: {' '.join(unknown)}")
+        logs = log_settings_from(os.environ)
+        if logs != LOGS_DEFAULT:  # otherwise a warning is a plain line on stderr
+            configure_logging(logs, "command", "warning")
         status: int = arguments.command(arguments, screen)
         sys.stdout.flush()
     except BacktestError as error:

@@ -8,14 +8,15 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from backtest_pipelines.api.listening import add_options, listening
+from backtest_pipelines.cli.telling import teller
 from backtest_pipelines.executions.settings import settings_from
 
 if TYPE_CHECKING:
@@ -51,20 +52,19 @@ def command(arguments: argparse.Namespace, screen: Screen) -> int:
     if arguments.inbox is not None:
         settings = replace(settings, inbox=arguments.inbox.expanduser().absolute())
 
-    def tell(text: str) -> None:
-        with suppress(OSError):  # a terminal that was closed is no reason to stop
-            screen.message(text)
-
+    tell = teller(settings.logs, "supervisor", screen)
     with (
         _signals() as signals,
         installation(settings, environ, port=arguments.port, listening=listening(arguments), on_event=tell) as running,
     ):
-        _watch(running, settings.home, signals, screen)
+        _watch(running, settings.home, signals, screen, tell)
     tell("stopped")
     return 0
 
 
-def _watch(running: Installation, home: Path, signals: Counter[int], screen: Screen) -> None:
+def _watch(
+    running: Installation, home: Path, signals: Counter[int], screen: Screen, tell: Callable[[str], None]
+) -> None:
     """Show how the start goes, then wait for the end."""
     supervisor = running.supervisor
     start = time.monotonic()
@@ -74,8 +74,7 @@ def _watch(running: Installation, home: Path, signals: Counter[int], screen: Scr
         nonlocal passed_on
         for number in range(passed_on, signals.total()):
             supervisor.stop()
-            with suppress(OSError):
-                screen.message("hastening the stop" if number else "stopping; once more hastens it")
+            tell("hastening the stop" if number else "stopping; once more hastens it")
             passed_on += 1
         time.sleep(LOOK_S)
 
@@ -86,7 +85,7 @@ def _watch(running: Installation, home: Path, signals: Counter[int], screen: Scr
                 if child.is_ready and child.part.name not in named:
                     named.add(child.part.name)
                     if not sys.stderr.isatty():
-                        screen.message(f"{child.part.name} answers after {time.monotonic() - start:.1f} s")
+                        tell(f"{child.part.name} answers after {time.monotonic() - start:.1f} s")
             on_step(supervisor.ready_count, len(supervisor.children))
             look()
     ready_s = time.monotonic() - start

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from backtest_pipelines.cli.telling import teller
 from backtest_pipelines.errors import BadRequestError
 from backtest_pipelines.executions.settings import Settings, settings_from
 
@@ -36,7 +37,8 @@ def command(arguments: argparse.Namespace, screen: Screen) -> int:
     settings = replace(settings, home=settings.home.resolve())
     redis_url = _redis_url(settings)
     dagster_home = homes.prepare_dagster_home(settings)
-    screen.message("this worker ends on Ctrl-C or SIGTERM, when the runs under way have ended")
+    tell = teller(settings.logs, "worker", screen)
+    tell("this worker ends on Ctrl-C or SIGTERM, when the runs under way have ended")
     os.execve(  # noqa: S606 - one process less
         sys.executable,
         [sys.executable, "-m", "backtest_pipelines.service.worker"],

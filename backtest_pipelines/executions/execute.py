@@ -10,6 +10,7 @@ from typing import Literal
 
 from backtest_pipelines.errors import BacktestError
 from backtest_pipelines.executions.answering import answer, completed_row, failed_row, name
+from backtest_pipelines.executions.log import log_execution
 from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.records.executions import Execution
@@ -97,6 +98,7 @@ def execute(request: ExecutionRequest, workspace: Workspace) -> Executed:
     if job is not None:
         row = replace(row, id=job.execution_id, job_id=job.job_id, door="rest")
     execution_id = workspace.records.insert(row)
+    log_execution(row, execution_id)
     return Executed(
         execution_id,
         named.question,
@@ -118,7 +120,7 @@ def _job(request: ExecutionRequest, workspace: Workspace) -> Job | None:
 
 def _record_failure(failure: Execution, workspace: Workspace) -> None:
     try:
-        workspace.records.insert(failure)
+        log_execution(failure, workspace.records.insert(failure))
     except BacktestError as unrecorded:
         # The caller is owed the first error; that it is not on record is said in the log.
         logger.warning("A failed execution is not on record: %s", unrecorded)

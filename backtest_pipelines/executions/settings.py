@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backtest_pipelines.errors import BadRequestError
+from backtest_pipelines.logs import DEFAULT as LOGS_DEFAULT
+from backtest_pipelines.logs import FORMATS, LEVELS, LogSettings
 from backtest_pipelines.results.redis_cache import RedisSettings
+from backtest_pipelines.retention.limits import DEFAULT as RETENTION_DEFAULT
+from backtest_pipelines.retention.limits import VARIABLE as RETENTION_VARIABLE
+from backtest_pipelines.retention.limits import RetentionLimits, limits_from
 
 VARIABLES: Mapping[str, str] = {
     "BACKTEST_HOME": "Folder where everything is kept; the user's data folder by default",
@@ -32,6 +37,15 @@ VARIABLES: Mapping[str, str] = {
     "BACKTEST_SOFT_LIMIT_S": "Seconds after which a run is stopped, saying why; 3300 by default",
     "BACKTEST_HARD_LIMIT_S": "Seconds after which the process of a run is killed; 3600 by default",
     "BACKTEST_JOB_KEEP_H": "Hours that a finished job, and with it its request id, is known; 24 by default",
+    RETENTION_VARIABLE: (
+        "What is kept, as `NAME=VALUE,NAME=VALUE`, such as `keep_runs_days=30,most_runs=5000`; "
+        "each limit that is not named has its default"
+    ),
+    "BACKTEST_LOG_FORMAT": "`text` or `json`: how processes log; `text` by default",
+    "BACKTEST_LOG_LEVEL": (
+        "`debug`, `info`, `warning` or `error`; by default `info` for the processes of the service, "
+        "`warning` for commands"
+    ),
     "BACKTEST_API_URL": "Address that the Python client and the job commands ask; `http://127.0.0.1:8000` by default",
     "BACKTEST_TOKEN": "Token that they show there; none by default",
 }
@@ -79,6 +93,8 @@ class Settings:
     postgres_url : str or None
         None: SQLite files in the home folder.
     limits : Limits
+    retention : RetentionLimits
+    logs : LogSettings
     """
 
     home: Path
@@ -86,6 +102,8 @@ class Settings:
     redis: RedisSettings | None
     postgres_url: str | None = None
     limits: Limits = Limits()
+    retention: RetentionLimits = RETENTION_DEFAULT
+    logs: LogSettings = LOGS_DEFAULT
 
     @property
     def database(self) -> Path | str:
@@ -108,7 +126,7 @@ def settings_from(environ: Mapping[str, str], *, home: Path | None = None) -> Se
     BadRequestError
         Naming the variable, its value and what is allowed.
     """
-    given = {name: value for name in VARIABLES if (value := environ.get(name, "").strip())}
+    given = _given(environ)
     folder = home or (Path(given["BACKTEST_HOME"]) if "BACKTEST_HOME" in given else _user_data_folder())
     folder = folder.expanduser().absolute()
     inbox = Path(given["BACKTEST_INBOX"]).expanduser().absolute() if "BACKTEST_INBOX" in given else folder / "inbox"
@@ -120,7 +138,30 @@ def settings_from(environ: Mapping[str, str], *, home: Path | None = None) -> Se
         ttl_s=_whole(given, "BACKTEST_CACHE_TTL_S", 3600, 1, 10**9),
         timeout_s=_whole(given, "BACKTEST_CACHE_TIMEOUT_MS", 20, 1, 60_000) / 1000,
     )
-    return Settings(folder, inbox, redis, _postgres_url(given), _limits(given))
+    retention = limits_from(given.get(RETENTION_VARIABLE, ""))
+    return Settings(folder, inbox, redis, _postgres_url(given), _limits(given), retention, log_settings_from(environ))
+
+
+def log_settings_from(environ: Mapping[str, str]) -> LogSettings:
+    """Return how an environment wants processes to log.
+
+    Raises
+    ------
+    BadRequestError
+        Naming the variable, its value and what is allowed.
+    """
+    given = _given(environ)
+    form = given.get("BACKTEST_LOG_FORMAT", "text")
+    level = given.get("BACKTEST_LOG_LEVEL")
+    if form not in FORMATS:
+        raise BadRequestError("BACKTEST_LOG_FORMAT", form, f"allowed: {', '.join(FORMATS)}")
+    if level is not None and level not in LEVELS:
+        raise BadRequestError("BACKTEST_LOG_LEVEL", level, f"allowed: {', '.join(LEVELS)}")
+    return LogSettings(form, level)
+
+
+def _given(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name in VARIABLES if (value := environ.get(name, "").strip())}
 
 
 def _user_data_folder() -> Path:

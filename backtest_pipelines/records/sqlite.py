@@ -148,6 +148,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
         connection.create_function("now_s", 0, time.time)
+        if connection.execute("PRAGMA page_count").fetchone()[0] == 0:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # can be chosen for a new file alone
         _set_write_ahead(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         if _missing(connection, path):

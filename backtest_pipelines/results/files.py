@@ -12,6 +12,8 @@ from typing import IO, NamedTuple
 from backtest_pipelines.atomic import write_atomic
 from backtest_pipelines.errors import UnavailableError
 from backtest_pipelines.results.codec import CorruptAnswerError, question_inside, require_fingerprint, verify
+from backtest_pipelines.results.pruning import NOTED_S
+from backtest_pipelines.retention.files import touch
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +82,7 @@ class AnswerFiles:
         except OSError as error:
             raise UnavailableError(f"the answer file {path} cannot be read: {error}") from error
         verify(value, fingerprint)
+        touch(path, NOTED_S)
         return value, kept_s
 
     def write(self, fingerprint: str, value: bytes, kept_s: float | None = None) -> None:

@@ -27,6 +27,7 @@ from backtest_pipelines.defs.failures import cancelled, failure
 from backtest_pipelines.errors import BacktestError, TimeLimitError
 from backtest_pipelines.executions.settings import Limits
 from backtest_pipelines.graphql.names import JOB_ID_TAG
+from backtest_pipelines.logs import log_context
 from backtest_pipelines.records.claims import Admission, Claims
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.jobs import JobRecords
@@ -131,14 +132,15 @@ class Child:
             return
         run_id = claimed.run.run_id
         self._under_way = execution = _Execution(run_id, heard_s, heard_s)
-        try:
-            if self._may_begin(run_id):
-                self._execute(execution)
-        finally:
-            self._under_way = None
-            if execution.is_over:
-                self._claims.release(run_id, self._owner)
-            # Otherwise its end could not be written: the claim gets stale, and the run is tried again.
+        with log_context(run_id=run_id, job_id=claimed.run.tags.get(JOB_ID_TAG)):
+            try:
+                if self._may_begin(run_id):
+                    self._execute(execution)
+            finally:
+                self._under_way = None
+                if execution.is_over:
+                    self._claims.release(run_id, self._owner)
+                # Otherwise its end could not be written: the claim gets stale, and the run is tried again.
         if claimed.others_wait:
             self._bell.ring()
 
@@ -210,7 +212,7 @@ class Child:
         seen_s = time.monotonic()
         cancel = self._claims.beat(execution.run_id, self._owner)
         if cancel is None and self._under_way is execution:
-            os.write(2, f"run {execution.run_id} was given to another: process {os.getpid()} ends\n".encode())
+            logger.error("The run was given to another: this process ends")
             os._exit(FENCED_STATUS)
         execution.renewed_s = seen_s
         return bool(cancel)
@@ -219,16 +221,18 @@ class Child:
         shown_s = 0.0
         while True:
             time.sleep(BEAT_S)
-            try:
-                if (execution := self._under_way) is not None:
-                    self._look_after(execution)
-                if time.monotonic() - shown_s >= SHOW_S:
-                    self._show()
-                    shown_s = time.monotonic()
-            except (BacktestError, OSError) as error:
-                logger.warning("No beat: %s", error)
-            except Exception:  # without this thread no run could be kept
-                logger.exception("No beat")
+            execution = self._under_way
+            with log_context(run_id=None if execution is None else execution.run_id):
+                try:
+                    if execution is not None:
+                        self._look_after(execution)
+                    if time.monotonic() - shown_s >= SHOW_S:
+                        self._show()
+                        shown_s = time.monotonic()
+                except (BacktestError, OSError) as error:
+                    logger.warning("No beat: %s", error)
+                except Exception:  # without this thread no run could be kept
+                    logger.exception("No beat")
 
     def _show(self) -> None:
         execution = self._under_way

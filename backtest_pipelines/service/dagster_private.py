@@ -5,6 +5,7 @@ executes a queued run in the process that calls it. pyproject.toml pins the exac
 is used here with what it was written for.
 """
 
+import logging
 import os
 import signal
 import sqlite3
@@ -15,9 +16,10 @@ from contextlib import closing, suppress
 from functools import cached_property
 from pathlib import Path
 
-from dagster import DagsterInstance, DagsterRun, DefaultRunLauncher
+from dagster import DagsterInstance, DagsterRun, DefaultRunLauncher, LoggerDefinition
 from dagster._cli.api import _execute_run_command_body as execute_run
 from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.execution import context_creation_job
 from dagster._core.instance.config import ConcurrencyConfig
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
 from dagster._core.op_concurrency_limits_counter import GlobalOpConcurrencyLimitsCounter
@@ -58,10 +60,17 @@ __all__ = [
     "code_server_answers",
     "execute_run",
     "in_code_of_a_step",
+    "log_runs_by",
     "quicken_run_files",
     "raise_interrupts_as",
     "stock_process_lives",
 ]
+
+
+def log_runs_by(logger: logging.Logger) -> None:
+    """Let the runs of this process log by a logger, where their config names none, and not in colours on stderr."""
+    definition = LoggerDefinition(lambda _context: logger)
+    context_creation_job.default_system_loggers = lambda _: [(definition, {})]  # type: ignore[attr-defined,assignment]
 
 
 def stock_process_lives(launcher: DefaultRunLauncher, run_id: str) -> bool:

@@ -16,18 +16,20 @@ import time
 
 import dagster as dg
 from celery import Celery
-from celery.signals import task_received, worker_process_init, worker_process_shutdown, worker_ready
+from celery.apps import worker as celery_worker
+from celery.signals import setup_logging, task_received, worker_process_init, worker_process_shutdown, worker_ready
 
 from backtest_pipelines.errors import BacktestError, BadRequestError
 from backtest_pipelines.executions.settings import Settings, settings_from
+from backtest_pipelines.logs import configure_logging
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.workers import Workers
 from backtest_pipelines.service.bell import SWEPT_EXPIRES_S, TASK, Bell, celery_app
 from backtest_pipelines.service.child import Child
-from backtest_pipelines.service.dagster_private import quicken_run_files
+from backtest_pipelines.service.dagster_private import log_runs_by, quicken_run_files
 from backtest_pipelines.service.hearing import Consumer, Hearing
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("backtest_pipelines.service.worker")  # also where this is the main module
 
 SWEEP_S = 1.0
 CONNECTIONS_PER_CHILD = 4
@@ -45,15 +47,18 @@ def main() -> int:
     except BacktestError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
+    configure_logging(settings.logs, "worker")
+    celery_worker.safe_say = lambda text, _stream=None: logger.info(text)  # it says how it ends past every log
+    log_runs_by(logging.getLogger("backtest_pipelines.runs"))
     _import_definitions()
     gc.collect()
     gc.freeze()  # the children share what is imported: the collector must not write to it
     app.worker_main(
         [
+            "--quiet",
             "worker",
             "--pool=prefork",
             f"--concurrency={settings.limits.workers}",
-            "--loglevel=WARNING",
             "--without-gossip",
             "--without-mingle",
             "--without-heartbeat",
@@ -112,10 +117,15 @@ def worker_app(settings: Settings) -> Celery:
         task_received.connect(hearing.heard, weak=False)
         threading.Thread(target=_sweep, args=[bell, hearing], name="sweep", daemon=True).start()
 
+    setup_logging.connect(_leave_logging_alone)
     worker_process_init.connect(begin, weak=False)
     worker_process_shutdown.connect(end, weak=False)
     worker_ready.connect(sweep, weak=False)
     return app
+
+
+def _leave_logging_alone(**_: object) -> None:
+    """Be there: Celery sets up no logging where somebody answers to its signal."""
 
 
 def _import_definitions() -> None:

@@ -37,6 +37,7 @@ def test_every_asset_job_schedule_and_sensor_is_known(location: dg.Definitions) 
         "daily_files_job",
         "evening_job",
         "panels_job",
+        "retention_job",
     ]
     assert [(sensor.name, sensor.default_status.value) for sensor in repository.sensor_defs] == [
         ("inbox_sensor", "RUNNING")
@@ -44,7 +45,10 @@ def test_every_asset_job_schedule_and_sensor_is_known(location: dg.Definitions) 
     assert [
         (schedule.name, schedule.cron_schedule, schedule.execution_timezone, schedule.default_status.value)
         for schedule in repository.schedule_defs
-    ] == [("evening_schedule", "0 20 * * *", "Asia/Kolkata", "RUNNING")]
+    ] == [
+        ("evening_schedule", "0 20 * * *", "Asia/Kolkata", "RUNNING"),
+        ("retention_schedule", "30 3 * * *", "Asia/Kolkata", "RUNNING"),
+    ]
     assert set(repository.get_top_level_resources()) == {"workspace", "answers"}
 
 

@@ -19,6 +19,7 @@ from backtest_pipelines.analytics.statistics import STATISTICS
 from backtest_pipelines.engine.notices import NoticeKind
 from backtest_pipelines.errors import BacktestError
 from backtest_pipelines.executions.settings import VARIABLES
+from backtest_pipelines.retention.limits import DEFAULT, LIMITS
 from backtest_pipelines.strategies import catalogue
 from backtest_pipelines.strategies.parameters import Parameter
 from backtest_pipelines_tests.docs.markdown import PROJECT, pages
@@ -54,6 +55,14 @@ def statistics() -> str:
 
 def settings() -> str:
     return _table(("variable", "meaning"), [(f"`{name}`", meaning) for name, meaning in VARIABLES.items()])
+
+
+def retention() -> str:
+    rows = [
+        (f"`{name}`", f"{getattr(DEFAULT, name):,}", f"{limit.low} to {limit.high:,}", limit.meaning)
+        for name, limit in LIMITS.items()
+    ]
+    return _table(("limit", "default", "allowed", "meaning"), rows)
 
 
 def errors() -> str:
@@ -107,7 +116,8 @@ def base(cls: type) -> str:
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
-    table.__name__: table for table in (variants, parameters, statistics, settings, errors, notices, lots, charges)
+    table.__name__: table
+    for table in (variants, parameters, statistics, settings, retention, errors, notices, lots, charges)
 }
 
 

@@ -1,6 +1,7 @@
 """What Dagster keeps private and the service uses: a change of it must be noticed here, not by a user."""
 
 import inspect
+import logging
 import signal
 import sqlite3
 from contextlib import closing
@@ -9,6 +10,7 @@ from pathlib import Path
 from tomllib import loads
 
 import dagster as dg
+import pytest
 
 from backtest_pipelines.service import dagster_private as private
 
@@ -112,3 +114,22 @@ def test_a_file_whose_tables_are_not_whole_is_made_whole(tmp_path: Path) -> None
 @dg.job
 def job_of_nothing() -> None:
     pass
+
+
+def test_a_run_logs_by_the_logger_that_was_set(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    module = private.context_creation_job
+    monkeypatch.setattr(module, "default_system_loggers", module.default_system_loggers)  # type: ignore[attr-defined]
+
+    @dg.op
+    def speak(context: dg.OpExecutionContext) -> None:
+        context.log.warning("a word")
+
+    @dg.job
+    def speaking() -> None:
+        speak()
+
+    private.log_runs_by(logging.getLogger("runs of the test"))
+    assert speaking.execute_in_process().success
+    assert any(name == "runs of the test" and "a word" in words for name, _, words in caplog.record_tuples)

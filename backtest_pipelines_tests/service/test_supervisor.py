@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from backtest_pipelines.errors import BadRequestError, UnavailableError
+from backtest_pipelines.retention import logs
 from backtest_pipelines.service.supervisor import child as child_module
-from backtest_pipelines.service.supervisor import logs
 from backtest_pipelines.service.supervisor.child import Child, Part
-from backtest_pipelines.service.supervisor.logs import turn_over
 from backtest_pipelines.service.supervisor.sessions import Leader, memory_mb, wait_until
 from backtest_pipelines.service.supervisor.supervisor import Supervisor
 
@@ -172,13 +171,13 @@ def test_memory_is_told_where_the_system_tells_it() -> None:
     assert 5 < found < 2000
 
 
-def test_a_log_is_appended_to_and_turned_over_when_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_is_turned_over_when_large_while_its_process_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(logs, "LARGEST_BYTES", 10)
-    log = tmp_path / "web.log"
-    log.write_text("a long life")
-    turn_over(log)
-    assert not log.exists()
-    log.write_text("short")
-    turn_over(log)
-    assert log.read_text() == "short"
-    assert (tmp_path / "web.log.1").read_text() == "a long life"
+    monkeypatch.setattr(child_module, "LOOK_AT_LOG_S", 0.1)
+    (tmp_path / "web.log").write_text("an earlier life")
+    with watched(tmp_path, part("web", f"print('a long line', flush=True)\n{SLEEP}")) as running:
+        running.supervisor.wait_until_ready()
+        soon(lambda: (tmp_path / "web.log.1").read_text() == "a long line\n")
+        assert (tmp_path / "web.log").stat().st_size == 0

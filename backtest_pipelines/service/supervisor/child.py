@@ -14,7 +14,8 @@ from typing import Literal
 import psutil
 
 from backtest_pipelines.errors import BacktestError, UnavailableError
-from backtest_pipelines.service.supervisor.logs import tail, turn_over
+from backtest_pipelines.retention.logs import turn_over
+from backtest_pipelines.service.supervisor.logs import tail
 from backtest_pipelines.service.supervisor.sessions import Leader, wait_until
 
 ChildState = Literal["waiting", "starting", "running", "pausing", "done", "stopped"]
@@ -23,6 +24,7 @@ PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Before each new start; the last one from then on."""
 STEADY_S = 60.0
 """A life of this length ends the counting of failures."""
+LOOK_AT_LOG_S = 10.0
 START_S = 90.0
 """Time to answer in: imports take seconds on a cold or busy machine."""
 STOP_S = 10.0
@@ -90,6 +92,7 @@ class Child:
         self._environ = environ
         self._process: subprocess.Popen[bytes] | None = None
         self._since = 0.0
+        self._log_seen_s = 0.0
 
     @property
     def is_ready(self) -> bool:
@@ -99,7 +102,7 @@ class Child:
     def start(self) -> None:
         """Start the process in a session of its own: Ctrl-C reaches the supervisor alone."""
         self.log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        turn_over(self.log)
+        turn_over(self.log, is_open=False)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [str(part) for part in self.part.command],
@@ -124,6 +127,7 @@ class Child:
         """
         if self.state in ("starting", "running") and self._status() is not None:
             return self._ended()
+        self._look_at_log()
         lived_s = time.monotonic() - self._since
         if self.state == "starting" and self.part.is_ready is not None:
             if self._answers(self.part.is_ready):
@@ -150,6 +154,14 @@ class Child:
     def error(self, reason: str) -> UnavailableError:
         """Return the error of a process that cannot be started, with the end of its log."""
         return UnavailableError(f"{self.part.name} {reason}; the end of {self.log}:\n{tail(self.log)}")
+
+    def _look_at_log(self) -> None:
+        """Turn a log over that grew large: a process lives for months, and a busy one writes that much in minutes."""
+        if time.monotonic() - self._log_seen_s < LOOK_AT_LOG_S:
+            return
+        self._log_seen_s = time.monotonic()
+        with suppress(OSError):  # the process matters more
+            turn_over(self.log, is_open=self._process is not None)
 
     def _answers(self, is_ready: Callable[[int], bool]) -> bool:
         self.complaint = None

@@ -167,7 +167,7 @@ def _supervisor(
     complete = {**environ, **homes.environment(settings, dagster_home, state.redis_url)}
     children = [
         Child(part, complete, settings.home / "logs")
-        for part in _parts(settings.home, dagster_home, mark, state, listening, workers, definitions)
+        for part in _parts(settings, dagster_home, mark, state, listening, workers, definitions)
     ]
 
     def write_state() -> None:
@@ -183,7 +183,7 @@ def _supervisor(
 
 
 def _parts(
-    home: Path,
+    settings: Settings,
     dagster_home: Path,
     mark: homes.StoreMark,
     state: SupervisorState,
@@ -195,16 +195,17 @@ def _parts(
     code = sockets / "code.sock"
     workspace_file = homes.write_workspace(dagster_home, code)
     port, web_port = (int(url.rpartition(":")[2]) for url in (state.url, state.web_url))
-    first = [] if state.redis_url is None else [redis_part(home / "redis", sockets / "redis.sock")]
+    first = [] if state.redis_url is None else [redis_part(settings.home / "redis", sockets / "redis.sock")]
     if not mark.is_set():
         first.append(parts.store_part())
     needs = tuple(part.name for part in first)
+    options = parts.log_options(settings.logs)
     return [
         *first,
-        parts.code_part(code, definitions, web_port, needs),
-        parts.web_part(web_port, workspace_file, (*needs, "code")),
+        parts.code_part(code, definitions, web_port, needs, options),
+        parts.web_part(web_port, workspace_file, (*needs, "code"), options),
         parts.worker_part(workers, needs),
-        parts.daemon_part(web_port, workspace_file, (*needs, "code")),
+        parts.daemon_part(web_port, workspace_file, (*needs, "code"), options),
         parts.api_part(listening, port, web_port),
     ]
 

@@ -7,6 +7,7 @@ import sys
 import sysconfig
 import time
 import urllib.request
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from backtest_pipelines.api.listening import Listening
 from backtest_pipelines.errors import BacktestError
 from backtest_pipelines.graphql.names import LOCATION
 from backtest_pipelines.graphql.web_server import WebServer
+from backtest_pipelines.logs import LogSettings
 from backtest_pipelines.records.workers import Workers
 from backtest_pipelines.service.supervisor.child import Part
 from backtest_pipelines.service.supervisor.sessions import Leader, in_session
@@ -32,12 +34,19 @@ query Beat { instance { daemonHealth { daemonStatus(daemonType: "QUEUED_RUN_COOR
 """
 
 
+def log_options(logs: LogSettings) -> Sequence[str]:
+    """Return the options by which Dagster's own processes log in JSON, where that is wanted."""
+    return ("--log-format", "json") if logs.format == "json" else ()
+
+
 def store_part() -> Part:
     """Return what makes Dagster's tables, before any other process opens them."""
     return Part("store", [sys.executable, "-m", "backtest_pipelines.service.store"], None)
 
 
-def code_part(path: Path, definitions: str, web_port: int, needs: tuple[str, ...] = ()) -> Part:
+def code_part(
+    path: Path, definitions: str, web_port: int, needs: tuple[str, ...] = (), options: Sequence[str] = ()
+) -> Part:
     """Return Dagster's code server for a module of definitions, on a socket.
 
     The web server connects to one that came back by itself, which takes it up to ten seconds: it is waited for.
@@ -51,14 +60,15 @@ def code_part(path: Path, definitions: str, web_port: int, needs: tuple[str, ...
             return False
         return not _accepts(socket.AF_INET, (HOST, web_port)) or web.is_ready()
 
-    return Part("code", [*command, "-m", definitions, "--location-name", LOCATION, "-s", path], is_ready, needs)
+    module = ("-m", definitions, "--location-name", LOCATION)
+    return Part("code", [*command, *module, "-s", path, *options], is_ready, needs)
 
 
-def web_part(port: int, workspace_file: Path, needs: tuple[str, ...]) -> Part:
+def web_part(port: int, workspace_file: Path, needs: tuple[str, ...], options: Sequence[str] = ()) -> Part:
     """Return Dagster's web server, which answers when it has loaded the definitions."""
     command = [sys.executable, "-m", "dagster_webserver", "-h", HOST, "-p", str(port), "-w", str(workspace_file)]
     dagster = WebServer(f"http://{HOST}:{port}", REPLY_S)
-    return Part("web", command, lambda _pid: dagster.is_ready(), needs)
+    return Part("web", [*command, *options], lambda _pid: dagster.is_ready(), needs)
 
 
 def worker_part(workers: Workers, needs: tuple[str, ...]) -> Part:
@@ -68,7 +78,7 @@ def worker_part(workers: Workers, needs: tuple[str, ...]) -> Part:
     return Part("worker", command, beats.are_fresh, needs, beats.are_heard, WORKER_STOP_S)
 
 
-def daemon_part(web_port: int, workspace_file: Path, needs: tuple[str, ...]) -> Part:
+def daemon_part(web_port: int, workspace_file: Path, needs: tuple[str, ...], options: Sequence[str] = ()) -> Part:
     """Return what runs the queue, the sensor and the schedule; the web server tells that it has begun."""
     daemon = Path(sysconfig.get_path("scripts")) / "dagster-daemon"
     dagster = WebServer(f"http://{HOST}:{web_port}", REPLY_S)
@@ -77,7 +87,7 @@ def daemon_part(web_port: int, workspace_file: Path, needs: tuple[str, ...]) -> 
         status = dagster.ask(_DAEMON_BEAT)["instance"]["daemonHealth"]["daemonStatus"]
         return float(status["lastHeartbeatTime"] or 0) > Leader.of(pid).started_s
 
-    return Part("daemon", [daemon, "run", "-w", workspace_file], beats, needs)
+    return Part("daemon", [daemon, "run", "-w", workspace_file, *options], beats, needs)
 
 
 def api_part(listening: Listening, port: int, web_port: int) -> Part:

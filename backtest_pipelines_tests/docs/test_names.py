@@ -77,7 +77,7 @@ def test_the_table_of_executions_is_described() -> None:
 
 def test_the_parts_of_a_request_are_described() -> None:
     described = first_cells(section(STRATEGIES, "## Parts of a question"))
-    how = {"use_cache", "door", "run_id", "request_id", "attempt"}
+    how = {"use_cache", "door", "run_id", "request_id", "job_id", "attempt"}
     assert set(described) == {field.name for field in fields(ExecutionRequest)} - how
     assert how - names(DOCS / "how-to" / "run-a-backtest.md") == set()
     assert {*SYMBOLS, *EXITS_AT_EXPIRY} - names(STRATEGIES) == set()

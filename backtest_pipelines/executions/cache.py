@@ -133,7 +133,7 @@ class CacheControl:
             return (Counter(files) - still_valid).total()
 
     def stats(self) -> CacheStats:
-        """Return what the cache holds now. It takes a millisecond, and with many entries one more for each hundred.
+        """Return what the cache holds now. It takes a millisecond, and two more for each hundred entries.
 
         Raises
         ------

@@ -14,6 +14,7 @@ from typing import Final
 import uvicorn
 
 from backtest_pipelines.api.app import create_app
+from backtest_pipelines.api.listening import add_options, listening
 from backtest_pipelines.errors import BacktestError
 from backtest_pipelines.executions.settings import settings_from
 
@@ -24,19 +25,12 @@ GRACE_S: Final = 3
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m backtest_pipelines.api", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1", help="address to bind to; default 127.0.0.1")
     parser.add_argument("--port", type=int, default=8000, help="port; default 8000")
     parser.add_argument("--dagster-url", required=True, help="of Dagster's web server, on loopback")
-    parser.add_argument(
-        "--allow-host",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a further name that callers may use for this server; may be given several times",
-    )
+    add_options(parser)
     given = parser.parse_args(arguments)
     try:
-        app = create_app(settings_from(os.environ), given.dagster_url, given.host, given.allow_host)
+        app = create_app(settings_from(os.environ), given.dagster_url, listening(given))
     except BacktestError as error:
         parser.exit(error.exit_code, f"error: {error}\n")
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")

@@ -1,10 +1,10 @@
-"""The application: the guard, the routes, the gateway for all else; and what lives as long as the process does."""
+"""The application: guard, login, routes, the gateway for all else; and what lives as long as the process does."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -12,13 +12,18 @@ from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backtest_pipelines import __version__
-from backtest_pipelines.api import jobs, problems, results
+from backtest_pipelines.api import executions, jobs, metrics, problems, results, strategies
 from backtest_pipelines.api.gateway import Gateway, new_session
 from backtest_pipelines.api.guard import Guard, normal_path
 from backtest_pipelines.api.launching import Launcher
+from backtest_pipelines.api.listening import Listening
+from backtest_pipelines.api.login.middleware import Login
+from backtest_pipelines.api.login.tokens import Tokens
+from backtest_pipelines.api.projecting import Projection
 from backtest_pipelines.api.services import Services
 from backtest_pipelines.api.web_server import WebServer
 from backtest_pipelines.executions.settings import Settings
+from backtest_pipelines.records.cursors import Cursors
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.executions import ExecutionRecords
 from backtest_pipelines.records.jobs import JobRecords
@@ -26,7 +31,7 @@ from backtest_pipelines.records.jobs import JobRecords
 PREFIX: Final = "/api"
 
 
-def create_app(settings: Settings, dagster_url: str, host: str, allowed_names: Iterable[str] = ()) -> ASGIApp:
+def create_app(settings: Settings, dagster_url: str, listening: Listening) -> Guard:
     """Return the application. Nothing is opened or connected before it starts.
 
     Parameters
@@ -34,11 +39,14 @@ def create_app(settings: Settings, dagster_url: str, host: str, allowed_names: I
     settings : Settings
     dagster_url : str
         Of Dagster's web server, such as http://127.0.0.1:3000.
-    host : str
-        The address that the server is bound to.
-    allowed_names : iterable of str
-        Names that the server is called by, beside that address and those of loopback.
+    listening : Listening
+
+    Raises
+    ------
+    BadRequestError
+        If others could reach it without a login, and nobody said so.
     """
+    listening.check(Tokens(settings.home).known())
     app = FastAPI(
         title="Backtest pipelines",
         version=__version__,
@@ -52,9 +60,13 @@ def create_app(settings: Settings, dagster_url: str, host: str, allowed_names: I
     version_1 = APIRouter(prefix=f"{PREFIX}/v1")
     version_1.include_router(jobs.router)
     version_1.include_router(results.router)
+    version_1.include_router(strategies.router)
+    version_1.include_router(executions.router)
+    version_1.include_router(metrics.router)
     app.include_router(version_1)
     app.add_api_route("/health", _health, methods=["GET"], tags=["health"])
-    return Guard(app, host, allowed_names)
+    login = Login(app, settings.home, is_open=listening.is_open, is_behind_tls=listening.is_behind_tls)
+    return Guard(login, listening.host, listening.names)
 
 
 async def _health() -> dict[str, str]:
@@ -69,12 +81,14 @@ async def _lifespan(app: FastAPI, settings: Settings, dagster_url: str) -> Async
         services = Services(
             jobs=JobRecords(database),
             executions=ExecutionRecords(database),
+            cursors=Cursors(database),
+            database=database,
             answers=settings.home / "answers",
             web=WebServer(dagster_url, session),
         )
         launcher = Launcher(services, keep_s=settings.limits.job_keep_h * 3600)
         app.router.default = _all_else(Gateway(dagster_url, session))
-        looking_after = asyncio.create_task(launcher.look_after())
+        looking_after = asyncio.gather(launcher.look_after(), Projection(services).look_after())
         # What was made so far stays: collections need not look at it, which halves the slowest answers.
         gc.freeze()
         try:

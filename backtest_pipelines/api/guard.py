@@ -1,7 +1,8 @@
 """What is refused before anything else looks at it: requests that a foreign web page could have a browser send.
 
-There is no login on loopback, so a browser's word on where a request comes from is what protects it: the name that it
-used (Host; a foreign name may have been re-bound to this machine), the page that sent it (Origin, Sec-Fetch-Site).
+On loopback there may be no login, and a session is sent by a browser unasked: so a browser's word on where a request
+comes from is what protects both: the name that it used (Host; a foreign name may have been re-bound to this machine),
+the page that sent it (Origin, Sec-Fetch-Site).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _ANSWERED_WITH: Final = {
 _NO_FRAMES: Final = "frame-ancestors 'none'"
 _POLICY_VIOLATION: Final = 1008
 _HOST: Final = re.compile(r"(\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(:[0-9]+)?")
+_ONCE: Final = frozenset({"host", "origin", "content-type", "sec-fetch-site", "authorization"})
 _UNQUOTINGS: Final = 8
 """More layers of percent signs than any honest path has."""
 
@@ -148,7 +150,7 @@ def _headers(scope: Scope) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in scope["headers"]:
         key = name.decode("latin-1").lower()
-        if key in found and key in ("host", "origin", "content-type", "sec-fetch-site"):
+        if key in found and key in _ONCE:
             msg = f"two headers {key}"
             raise ValueError(msg)
         found[key] = value.decode("latin-1")

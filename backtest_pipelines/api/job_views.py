@@ -46,7 +46,8 @@ _OF_RUNS: Final[dict[str, State]] = {
 }
 _NOT_LAUNCHED: Final = RunFailure("BugError", "Dagster refused to launch it; the log of the API says why.")
 _RUN_DELETED: Final = RunFailure("WorkerLostError", "Its run is not in Dagster any more.")
-_SAYS_NOTHING: Final = RunFailure("BugError", "Its run failed and did not say why.")
+CANCELLED: Final = RunFailure("cancelled", "It was cancelled before it was done.")
+UNSAID: Final = RunFailure("BugError", "Its run failed and did not say why.")
 
 
 async def run_states(services: Services, jobs: Sequence[Job]) -> dict[str, RunState]:
@@ -106,21 +107,28 @@ async def views(services: Services, jobs: Sequence[Job]) -> list[dict[str, objec
     runs = await run_states(services, jobs)
     ended = {job.job_id: ended_state(job, runs.get(job.run_id or "")) for job in jobs}
     failed = [job.run_id for job in jobs if ended[job.job_id] == "failed" and job.run_id in runs]
-    failures = await _failures(services, failed)
-    completed = [job.run_id for job in jobs if ended[job.job_id] == "completed" and job.run_id]
+    failures = await run_failures(services, failed)
+    completed = [job for job in jobs if ended[job.job_id] == "completed"]
     executions = await services.call(_executions, services, completed) if completed else {}
     return [
         _view(
             job,
             runs.get(job.run_id or ""),
             failures.get(job.run_id or ""),
-            executions.get(job.run_id or ""),
+            executions.get(job.job_id),
         )
         for job in jobs
     ]
 
 
-async def _failures(services: Services, runs: Sequence[str | None]) -> dict[str, RunFailure]:
+async def run_failures(services: Services, runs: Sequence[str | None]) -> dict[str, RunFailure]:
+    """Return why runs failed, by their ids.
+
+    Raises
+    ------
+    UnavailableError
+        If the web server does not answer.
+    """
     failures: dict[str, RunFailure] = {}
     for start in range(0, len(runs), RUNS_AT_ONCE):
         reply = await services.web.ask(documents.FAILURES, runs=runs[start : start + RUNS_AT_ONCE])
@@ -128,9 +136,9 @@ async def _failures(services: Services, runs: Sequence[str | None]) -> dict[str,
     return failures
 
 
-def _executions(services: Services, runs: Iterable[str]) -> dict[str, Execution]:
-    found = {run: services.executions.of_run(run) for run in runs}
-    return {run: execution for run, execution in found.items() if execution}
+def _executions(services: Services, jobs: Iterable[Job]) -> dict[str, Execution]:
+    found = {job.job_id: services.executions.get(job.execution_id) for job in jobs}
+    return {job_id: execution for job_id, execution in found.items() if execution}
 
 
 def _view(job: Job, run: RunState | None, failure: RunFailure | None, execution: Execution | None) -> dict[str, object]:
@@ -148,20 +156,22 @@ def _view(job: Job, run: RunState | None, failure: RunFailure | None, execution:
         "run_id": job.run_id,
         "attempts": run.attempts if run else 0,
         "fingerprint": execution.fingerprint if execution else None,
-        "execution_id": execution.id if execution else None,
+        "execution_id": job.execution_id,
         "duration_ms": execution.duration_ms if execution else None,
         "row_count": execution.row_count if execution else None,
-        "error": _error(now, failure or _unsaid(job, run)),
+        "error": _error(now, failure or unsaid(job, run)),
     }
 
 
-def _unsaid(job: Job, run: RunState | None) -> RunFailure:
+def unsaid(job: Job, run: RunState | None) -> RunFailure:
+    """Return why a job failed whose run does not say it."""
     if job.run_id is None:
         return _NOT_LAUNCHED
-    return _SAYS_NOTHING if run else _RUN_DELETED
+    return UNSAID if run else _RUN_DELETED
 
 
 def _error(now: State, failure: RunFailure) -> dict[str, str] | None:
-    if now == "cancelled":
-        return {"type": "cancelled", "message": "It was cancelled before it was done."}
-    return {"type": failure.type, "message": failure.message} if now == "failed" else None
+    if now not in ("failed", "cancelled"):
+        return None
+    said = CANCELLED if now == "cancelled" else failure
+    return {"type": said.type, "message": said.message}

@@ -12,6 +12,7 @@ import logging
 import time
 from typing import Final
 
+from backtest_pipelines.api.ending import end_job
 from backtest_pipelines.api.job_request import run_config
 from backtest_pipelines.api.job_views import ended_state, run_states
 from backtest_pipelines.api.services import Services
@@ -72,7 +73,7 @@ class Launcher:
             If the web server does not answer; `look_after` tries again.
         """
         if job.run_id is None:
-            await self._services.call(self._services.jobs.end, job.job_id, "cancelled")
+            await end_job(self._services, job, "cancelled", None)
             return
         reply = await self._services.web.ask(documents.TERMINATE, run=job.run_id, policy="SAFE_TERMINATE")
         if refusal := replies.refusal(reply):
@@ -125,7 +126,7 @@ class Launcher:
             replies.launched(await self._services.web.ask(documents.LAUNCH, execution=execution))
         except BugError:
             logger.exception("job %s cannot be launched", job.job_id)
-            await self._services.call(self._services.jobs.end, job.job_id, "failed")
+            await end_job(self._services, job, "failed", None)
         else:
             # The queue attached the run, unless the job gave it up meanwhile: then it waits for a launch again.
             current = await self._services.call(self._services.jobs.get, job.job_id)
@@ -157,7 +158,7 @@ class Launcher:
             if run and _is_undecided(run):
                 continue
             if ended := ended_state(job, run):
-                await self._services.call(self._services.jobs.end, job.job_id, ended)
+                await end_job(self._services, job, ended, run)
             elif run:
                 await self._look_at(job, run)
 

@@ -13,6 +13,8 @@ from typing import Annotated, Final, ParamSpec, TypeVar
 from fastapi import Depends, Request
 
 from backtest_pipelines.api.web_server import WebServer
+from backtest_pipelines.records.cursors import Cursors
+from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.executions import ExecutionRecords
 from backtest_pipelines.records.jobs import JobRecords
 
@@ -30,6 +32,9 @@ class Services:
     ----------
     jobs : JobRecords
     executions : ExecutionRecords
+    cursors : Cursors
+    database : Database
+        Where all of these are.
     answers : Path
         Folder of the answers.
     web : WebServer
@@ -37,6 +42,8 @@ class Services:
 
     jobs: JobRecords
     executions: ExecutionRecords
+    cursors: Cursors
+    database: Database
     answers: Path
     web: WebServer
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "records"))

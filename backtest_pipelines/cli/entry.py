@@ -24,6 +24,7 @@ from backtest_pipelines.cli import (
     status,
     strategies,
     submit,
+    token,
     up,
     worker,
 )
@@ -46,6 +47,7 @@ COMMANDS = {
     "up": up,
     "status": status,
     "down": down,
+    "token": token,
     "worker": worker,
 }
 EXIT_CODES = "exit codes: 0 done, 2 bad request, 3 bad or missing data, 1 anything else"

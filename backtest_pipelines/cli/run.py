@@ -30,7 +30,8 @@ def command(arguments: argparse.Namespace, screen: Screen) -> int:
     question = asked(arguments)
 
     from backtest_pipelines.cli.home import open_workspace  # noqa: PLC0415 - numpy and pyarrow are slow to import
-    from backtest_pipelines.executions.execute import ExecutionRequest, execute  # noqa: PLC0415
+    from backtest_pipelines.executions.execute import execute  # noqa: PLC0415
+    from backtest_pipelines.executions.request import ExecutionRequest  # noqa: PLC0415
 
     request = ExecutionRequest(**question, door="cli")
     with open_workspace(arguments.home) as workspace:

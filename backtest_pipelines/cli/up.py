@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from backtest_pipelines.api.listening import add_options, listening
 from backtest_pipelines.executions.settings import settings_from
 
 if TYPE_CHECKING:
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
 HELP = "Start everything and watch it until Ctrl-C"
 EXAMPLES = """examples:
   backtest-pipelines up
-  backtest-pipelines up --port 8080 --workers 4 --inbox ~/bhavcopies"""
+  backtest-pipelines up --port 8080 --workers 4 --inbox ~/bhavcopies
+  backtest-pipelines up --behind-tls --allow-host backtests.example"""
 LOOK_S = 0.1
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("--port", type=int, default=8000, help="on this machine; default 8000, 0 takes a free one")
+    parser.add_argument("--port", type=int, default=8000, help="default 8000, 0 takes a free one")
+    add_options(parser)
     parser.add_argument("--workers", metavar="N", help="runs at the same time (or BACKTEST_WORKERS); default 2")
     parser.add_argument(
         "--inbox", type=Path, metavar="DIR", help="folder watched for files (or BACKTEST_INBOX); default: in the home"
@@ -52,13 +55,16 @@ def command(arguments: argparse.Namespace, screen: Screen) -> int:
         with suppress(OSError):  # a terminal that was closed is no reason to stop
             screen.message(text)
 
-    with _signals() as signals, installation(settings, environ, port=arguments.port, on_event=tell) as running:
-        _watch(running, signals, screen)
+    with (
+        _signals() as signals,
+        installation(settings, environ, port=arguments.port, listening=listening(arguments), on_event=tell) as running,
+    ):
+        _watch(running, settings.home, signals, screen)
     tell("stopped")
     return 0
 
 
-def _watch(running: Installation, signals: Counter[int], screen: Screen) -> None:
+def _watch(running: Installation, home: Path, signals: Counter[int], screen: Screen) -> None:
     """Show how the start goes, then wait for the end."""
     supervisor = running.supervisor
     start = time.monotonic()
@@ -84,13 +90,26 @@ def _watch(running: Installation, signals: Counter[int], screen: Screen) -> None
             on_step(supervisor.ready_count, len(supervisor.children))
             look()
     ready_s = time.monotonic() - start
-    if supervisor.is_ready and screen.as_json:
-        screen.json({"url": running.url, "pid": os.getpid(), "ready_s": round(ready_s, 1)})
-    elif supervisor.is_ready:
-        screen.line(f"Open {running.url} (ready after {ready_s:.1f} s). Ctrl-C stops everything.")
+    if supervisor.is_ready:
+        _tell_where(running, home, ready_s, screen)
     while not supervisor.has_ended:
         look()
     supervisor.wait()
+
+
+def _tell_where(running: Installation, home: Path, ready_s: float, screen: Screen) -> None:
+    """Say where everything is, and to a person, or a program that asked for JSON, how to sign in."""
+    from backtest_pipelines.api.login.grants import sign_in_link  # noqa: PLC0415 - this command alone
+
+    # Any other output is kept by somebody as a log, where no link that signs in belongs.
+    link = sign_in_link(home, running.public_url) if screen.as_json or sys.stdout.isatty() else None
+    if screen.as_json:
+        told = {"url": running.url, "sign_in_url": link, "pid": os.getpid(), "ready_s": round(ready_s, 1)}
+        screen.json(told)
+        return
+    screen.line(f"Open {running.url} (ready after {ready_s:.1f} s). Ctrl-C stops everything.")
+    if link is not None:
+        screen.line(f"To sign in, once and within ten minutes: {link}")
 
 
 @contextmanager

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from backtest_pipelines.client.answers import Result
 
 URL_VARIABLE = "BACKTEST_API_URL"
+TOKEN_VARIABLE = "BACKTEST_TOKEN"  # noqa: S105 - the name of a variable
 DEFAULT_URL = "http://127.0.0.1:8000"
 JSON = {"Content-Type": "application/json"}
 
@@ -36,6 +37,8 @@ class Client:
     ----------
     url : str, optional
         Of the service. Default: ``BACKTEST_API_URL``, without it that of ``backtest-pipelines up`` on this machine.
+    token : str, optional
+        That the service gave to its user. Default: ``BACKTEST_TOKEN``, without it none.
     timeout_s : float
         For connecting and for each wait for bytes.
     retry_s : float
@@ -45,12 +48,15 @@ class Client:
     Raises
     ------
     BadRequestError
-        If the URL is no address of HTTP.
+        If the URL is no address of HTTP, or the token no token.
     """
 
-    def __init__(self, url: str | None = None, *, timeout_s: float = 30.0, retry_s: float = 10.0) -> None:
+    def __init__(
+        self, url: str | None = None, *, token: str | None = None, timeout_s: float = 30.0, retry_s: float = 10.0
+    ) -> None:
         address = url or os.environ.get(URL_VARIABLE, "").strip() or DEFAULT_URL
-        self._transport = Transport(address, timeout_s, retry_s)
+        shown = token or os.environ.get(TOKEN_VARIABLE, "").strip() or None
+        self._transport = Transport(address, shown, timeout_s, retry_s)
 
     def __enter__(self) -> Self:
         return self

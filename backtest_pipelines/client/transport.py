@@ -7,6 +7,7 @@ holds for all.
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ class Transport:
     ----------
     url : str
         Such as ``http://127.0.0.1:8000``.
+    token : str or None
+        Sent with each request.
     timeout_s : float
         For connecting and for each wait for bytes.
     retry_s : float
@@ -44,20 +47,23 @@ class Transport:
     Raises
     ------
     BadRequestError
-        If the URL is no address of HTTP.
+        If the URL is no address of HTTP, or the token no token.
     """
 
-    def __init__(self, url: str, timeout_s: float, retry_s: float) -> None:
+    def __init__(self, url: str, token: str | None, timeout_s: float, retry_s: float) -> None:
         try:
             address = httpx.URL(url)
         except httpx.InvalidURL:
             address = httpx.URL()
         if address.scheme not in ("http", "https") or not address.host or address.query or address.fragment:
             raise BadRequestError("url", url, "allowed: an address such as http://127.0.0.1:8000")
+        if token is not None and not re.fullmatch(r"[!-~]+", token):
+            raise BadRequestError("token", "text that no token is", "allowed: visible ASCII characters, no spaces")
         self.url = url.rstrip("/")
         self._retry_s = retry_s
         # A proxy of the environment is for other places than one's own service.
-        self._http = httpx.Client(timeout=timeout_s, trust_env=False)
+        shown = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._http = httpx.Client(timeout=timeout_s, trust_env=False, headers=shown)
 
     def send(
         self,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import dagster as dg
 from pydantic import Field, create_model
 
-from backtest_pipelines.executions.execute import ExecutionRequest
+from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.strategies.parameters import Choice, Parameter
 from backtest_pipelines.strategies.variants import Variant
 
@@ -61,7 +61,9 @@ def config_class(variant: Variant) -> type[QuestionConfig]:
     return model
 
 
-def request(variant: Variant, symbol: str, config: QuestionConfig, *, run_id: str, attempt: int) -> ExecutionRequest:
+def request(
+    variant: Variant, symbol: str, config: QuestionConfig, *, run_id: str, job_id: str | None, attempt: int
+) -> ExecutionRequest:
     """Return the request that a config asks for. Nothing is checked yet."""
     return ExecutionRequest(
         variant=variant.name,
@@ -76,6 +78,7 @@ def request(variant: Variant, symbol: str, config: QuestionConfig, *, run_id: st
         use_cache=config.use_cache,
         door="dagster",
         run_id=run_id,
+        job_id=job_id,
         attempt=attempt,
     )
 

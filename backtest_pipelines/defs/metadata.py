@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from datetime import date
 
 import dagster as dg
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from backtest_pipelines.analytics.equity import EquityCurve
 from backtest_pipelines.analytics.figures import equity_sparkline_data_uri
 from backtest_pipelines.defs.io_manager import FINGERPRINT
 from backtest_pipelines.executions.execute import Executed
+from backtest_pipelines.results.tables import equity_of
 
 MAIN_STATISTICS = (
     "trades",
@@ -54,7 +51,7 @@ def execution_metadata(executed: Executed) -> dict[str, dg.MetadataValue]:
         FINGERPRINT: dg.MetadataValue.text(executed.fingerprint),
         "execution_id": dg.MetadataValue.int(executed.execution_id),
         "question": dg.MetadataValue.json(executed.question.canonical()),
-        "equity": dg.MetadataValue.md(f"![equity]({equity_sparkline_data_uri(_curve(answer.equity))})"),
+        "equity": dg.MetadataValue.md(f"![equity]({equity_sparkline_data_uri(equity_of(answer.equity))})"),
         "first_trades": _table(trades.slice(0, SHOWN_TRADES)),
         "last_trades": _table(trades.slice(max(0, trades.num_rows - SHOWN_TRADES))),
         "notices": _table(notices.slice(0, SHOWN_NOTICES)),
@@ -81,11 +78,3 @@ def _cell(value: object) -> str | int | float | bool | None:
     if isinstance(value, date):
         return value.isoformat()
     return value if value is None or isinstance(value, str | int | float) else str(value)
-
-
-def _curve(equity: pa.Table) -> EquityCurve:
-    columns: Mapping[str, np.ndarray] = {
-        name: equity.column(name).to_numpy() for name in ("equity_points", "booked_points", "is_held")
-    }
-    session = pc.cast(equity.column("session"), pa.int32()).to_numpy()
-    return EquityCurve(session=session, **columns)

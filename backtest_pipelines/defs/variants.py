@@ -11,7 +11,7 @@ from backtest_pipelines.defs.metadata import execution_metadata
 from backtest_pipelines.defs.panels import panels, symbol_partitions
 from backtest_pipelines.defs.workspace import WorkspaceResource
 from backtest_pipelines.executions.execute import Executed, execute
-from backtest_pipelines.graphql.names import RETRY_NUMBER_TAG
+from backtest_pipelines.graphql.names import JOB_ID_TAG, RETRY_NUMBER_TAG
 from backtest_pipelines.strategies import catalogue
 from backtest_pipelines.strategies.variants import Variant
 
@@ -49,6 +49,7 @@ def variant_asset(variant: Variant) -> dg.AssetsDefinition:
                     context.partition_key,
                     config,
                     run_id=context.run.run_id,
+                    job_id=context.run.tags.get(JOB_ID_TAG),
                     attempt=int(context.run.tags.get(RETRY_NUMBER_TAG, "0")) + context.retry_number + 1,
                 ),
                 workspace.opened,

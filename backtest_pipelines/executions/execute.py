@@ -2,80 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from time import perf_counter
 from typing import Literal
 
 from backtest_pipelines.errors import BacktestError
-from backtest_pipelines.executions.compute import compute
+from backtest_pipelines.executions.answering import answer, completed_row, failed_row, name
+from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.workspace import Workspace
-from backtest_pipelines.panel.view import MarketView
-from backtest_pipelines.records.executions import Door, Execution
+from backtest_pipelines.records.executions import Execution
+from backtest_pipelines.records.jobs import Job
 from backtest_pipelines.results.answer import Answer
-from backtest_pipelines.results.codec import CorruptAnswerError, decode, encode
-from backtest_pipelines.results.fingerprint import fingerprint
-from backtest_pipelines.strategies.question import Question, ask
+from backtest_pipelines.results.codec import decode
+from backtest_pipelines.strategies.question import Question
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutionRequest:
-    """A question as a user puts it, not yet checked, and how it came in.
-
-    Attributes
-    ----------
-    variant, symbol, parameters, from_date, to_date, phases, exit_at_expiry, costs, brokerage_inr_per_order
-        See `backtest_pipelines.strategies.question.ask`.
-    use_cache : bool
-        False computes afresh; the answer is kept all the same.
-    door : Door
-        Where the request came in.
-    run_id, request_id : str or None
-        Of Dagster's run, and of the caller's request.
-    attempt : int
-        From 1.
-    """
-
-    variant: str
-    symbol: str = "NIFTY"
-    parameters: Mapping[str, object] = field(default_factory=dict)
-    from_date: date | str | None = None
-    to_date: date | str | None = None
-    phases: Sequence[tuple[date | str, date | str]] = ()
-    exit_at_expiry: str = "close"
-    costs: bool = False
-    brokerage_inr_per_order: object = None
-    use_cache: bool = True
-    door: Door = "python"
-    run_id: str | None = None
-    request_id: str | None = None
-    attempt: int = 1
-
-    def question(self) -> Question:
-        """Return the checked question.
-
-        Raises
-        ------
-        BadRequestError
-            Naming field, value and limit.
-        """
-        return ask(
-            self.variant,
-            self.symbol,
-            self.parameters,
-            from_date=self.from_date,
-            to_date=self.to_date,
-            phases=self.phases,
-            exit_at_expiry=self.exit_at_expiry,
-            costs=self.costs,
-            brokerage_inr_per_order=self.brokerage_inr_per_order,
-        )
 
 
 @dataclass(frozen=True)
@@ -119,6 +62,9 @@ class Executed:
 def execute(request: ExecutionRequest, workspace: Workspace) -> Executed:
     """Answer a request and put it on record; failures are recorded too, then raised.
 
+    A run that answers a job is on record under the job's execution id. Its failures are not: the job is tried again
+    or, once it has failed, put on record by who looks after it.
+
     Parameters
     ----------
     request : ExecutionRequest
@@ -134,91 +80,43 @@ def execute(request: ExecutionRequest, workspace: Workspace) -> Executed:
         If the answer could not be kept or recorded.
     """
     started_at, start = datetime.now(UTC), perf_counter()
+    job = _job(request, workspace)
     try:
-        question = request.question()
-        view = workspace.panels.symbol(question.symbol).view(question.from_date, question.to_date)
-        identity = fingerprint(question, view.digest)
-        found = (
-            workspace.answers.look_up(identity, question.variant.name, question.symbol) if request.use_cache else None
-        )
-        tier = found.tier if found else None
-        encoded, kept_s = (
-            (found.bytes, found.kept_s) if found else _computed(request, workspace, view, question, identity)
-        )
-        answer = decode(encoded)
+        named = name(request.question(), workspace)
+        given = answer(named, workspace, use_cache=request.use_cache)
+        decoded = decode(given.bytes)
     except Exception as error:
-        _record_failure(request, workspace, started_at, (perf_counter() - start) * 1000, error)
+        if job is None:
+            failure = failed_row(request, error, started_at=started_at, duration_ms=_ms_since(start))
+            _record_failure(failure, workspace)
         raise
-    duration_ms = (perf_counter() - start) * 1000
-    execution_id = workspace.records.insert(
-        Execution(
-            variant=question.variant.name,
-            parameters=_canonical_json(question.canonical()),
-            symbol=question.symbol,
-            door=request.door,
-            started_at=started_at,
-            duration_ms=duration_ms,
-            outcome="completed",
-            cached=tier is not None,
-            tier=tier,
-            row_count=answer.row_count,
-            attempt=request.attempt,
-            run_id=request.run_id,
-            request_id=request.request_id,
-            fingerprint=identity,
-        )
+    duration_ms = _ms_since(start)
+    row = completed_row(
+        request, named, started_at=started_at, duration_ms=duration_ms, tier=given.tier, row_count=decoded.row_count
     )
-    return Executed(execution_id, question, identity, tier, duration_ms, kept_s, encoded, answer)
-
-
-def _computed(
-    request: ExecutionRequest, workspace: Workspace, view: MarketView, question: Question, identity: str
-) -> tuple[bytes, float]:
-    place = (identity, question.variant.name, question.symbol)
-
-    def work() -> tuple[bytes, float]:
-        if request.use_cache:
-            # An equal question may have ended after this one was looked up and before it got here.
-            with suppress(CorruptAnswerError):
-                kept = workspace.answers.look_up_file(*place)
-                if kept is not None:
-                    return kept.bytes, kept.kept_s
-        value = encode(compute(view, question, identity))
-        return value, workspace.answers.keep(*place, value)
-
-    # Who wants it computed afresh shares nothing with a flight that may find it kept.
-    return workspace.computing.run(f"{identity}:{request.use_cache}", work)
-
-
-def _record_failure(
-    request: ExecutionRequest,
-    workspace: Workspace,
-    started_at: datetime,
-    duration_ms: float,
-    error: Exception,
-) -> None:
-    asked = {
-        "parameters": {name: str(value) for name, value in request.parameters.items()},
-        "from_date": str(request.from_date),
-        "to_date": str(request.to_date),
-        "phases": str(list(request.phases)),
-        "exit_at_expiry": str(request.exit_at_expiry),
-        "brokerage_inr_per_order": str(request.brokerage_inr_per_order),
-    }
-    failure = Execution(
-        variant=str(request.variant),
-        parameters=_canonical_json(asked),
-        symbol=str(request.symbol),
-        door=request.door,
-        started_at=started_at,
-        duration_ms=duration_ms,
-        outcome="failed",
-        error_type=type(error).__name__,
-        error_message=str(error),
-        attempt=request.attempt,
-        run_id=request.run_id,
-        request_id=request.request_id,
+    if job is not None:
+        row = replace(row, id=job.execution_id, job_id=job.job_id, door="rest")
+    execution_id = workspace.records.insert(row)
+    return Executed(
+        execution_id,
+        named.question,
+        named.fingerprint,
+        given.tier,
+        duration_ms,
+        given.kept_s,
+        given.bytes,
+        decoded,
     )
+
+
+def _job(request: ExecutionRequest, workspace: Workspace) -> Job | None:
+    """Return the job that the run answers, if any: a user's own re-execution has its tag, and answers it not."""
+    if request.job_id is None or request.run_id is None:
+        return None
+    return workspace.jobs.of_run(request.job_id, request.run_id)
+
+
+def _record_failure(failure: Execution, workspace: Workspace) -> None:
     try:
         workspace.records.insert(failure)
     except BacktestError as unrecorded:
@@ -226,5 +124,5 @@ def _record_failure(
         logger.warning("A failed execution is not on record: %s", unrecorded)
 
 
-def _canonical_json(content: Mapping[str, object]) -> str:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"))
+def _ms_since(start: float) -> float:
+    return (perf_counter() - start) * 1000

@@ -33,6 +33,7 @@ VARIABLES: Mapping[str, str] = {
     "BACKTEST_HARD_LIMIT_S": "Seconds after which the process of a run is killed; 3600 by default",
     "BACKTEST_JOB_KEEP_H": "Hours that a finished job, and with it its request id, is known; 24 by default",
     "BACKTEST_API_URL": "Address that the Python client and the job commands ask; `http://127.0.0.1:8000` by default",
+    "BACKTEST_TOKEN": "Token that they show there; none by default",
 }
 """Every environment variable that is read, with its meaning."""
 _POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")

@@ -12,6 +12,7 @@ from backtest_pipelines.panel.store import PanelStore
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.executions import ExecutionRecords
 from backtest_pipelines.records.invalidations import Invalidations
+from backtest_pipelines.records.jobs import JobRecords
 from backtest_pipelines.results.files import AnswerFiles
 from backtest_pipelines.results.redis_cache import RedisCache
 from backtest_pipelines.results.store import AnswerStore
@@ -31,6 +32,7 @@ class Workspace:
     cache : CacheControl
     database : Database
     records : ExecutionRecords
+    jobs : JobRecords
     computing : SingleFlight
         Equal questions that are being computed right now.
     """
@@ -40,6 +42,7 @@ class Workspace:
         self.panels = PanelStore(settings.home / "panel")
         self.database = Database(settings.database)
         self.records = ExecutionRecords(self.database)
+        self.jobs = JobRecords(self.database)
         invalidations = Invalidations(self.database)
         redis = None if settings.redis is None else RedisCache(settings.redis)
         self.answers = AnswerStore(AnswerFiles(settings.home / "answers"), invalidations, redis)

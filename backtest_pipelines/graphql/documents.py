@@ -28,6 +28,16 @@ query Runs($runs: [String]) {{
 {_STATE}
 """
 """Several runs by their ids; those that do not exist are left out."""
+ENDED_RUNS: Final = f"""
+query EndedRuns($after: Float!, $limit: Int!, $cursor: String) {{
+  runsOrError(filter: {{ statuses: [FAILURE, CANCELED], updatedAfter: $after }}, limit: $limit, cursor: $cursor) {{
+    ... on Runs {{ results {{ ...State jobName assetSelection {{ path }} runConfig updateTime }} }}
+    ... on Error {{ message }}
+  }}
+}}
+{_STATE}
+"""
+"""Runs that failed or were cancelled, of those that changed after a time, in seconds since 1970; the newest first."""
 FAILURES: Final = """
 query Failures($runs: [String]) {
   runsOrError(filter: { runIds: $runs }) {

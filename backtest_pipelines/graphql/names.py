@@ -8,6 +8,7 @@ REPOSITORY: Final = {"repositoryLocationName": LOCATION, "repositoryName": "__re
 
 JOB_ID_TAG: Final = "backtest/job_id"
 """Tag of a run that was launched for a job of the REST API; retries carry it too."""
+PARENT_RUN_TAG: Final = "dagster/parent_run_id"
 PARTITION_TAG: Final = "dagster/partition"
 WILL_RETRY_TAG: Final = "dagster/will_retry"
 RETRY_NUMBER_TAG: Final = "dagster/retry_number"

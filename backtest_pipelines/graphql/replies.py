@@ -51,6 +51,29 @@ class RunState:
 
 
 @dataclass(frozen=True, slots=True)
+class EndedRun:
+    """A run that has ended, and what it was for.
+
+    Attributes
+    ----------
+    state : RunState
+    job : str
+        Such as ``call_sell_future_buy_weekly_job``.
+    assets : tuple of str
+        Those selected; empty where the job says it.
+    config : Mapping
+    updated_at_s : float
+        When it changed last, in seconds since 1970.
+    """
+
+    state: RunState
+    job: str
+    assets: tuple[str, ...]
+    config: Mapping[str, Any]
+    updated_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunFailure:
     """Why a run failed.
 
@@ -157,6 +180,20 @@ def run_state(reply: Mapping[str, Any]) -> RunState | None:
 def run_states(reply: Mapping[str, Any]) -> dict[str, RunState]:
     """Return what `RUNS` found, by run id."""
     return {found["runId"]: _run_state(found) for found in _results(reply)}
+
+
+def ended_runs(reply: Mapping[str, Any]) -> list[EndedRun]:
+    """Return what `ENDED_RUNS` found."""
+    return [
+        EndedRun(
+            _run_state(found),
+            found["jobName"],
+            tuple("/".join(asset["path"]) for asset in found["assetSelection"] or ()),
+            found["runConfig"] or {},
+            found["updateTime"] or found["creationTime"],
+        )
+        for found in _results(reply)
+    ]
 
 
 def failures(reply: Mapping[str, Any]) -> dict[str, RunFailure]:

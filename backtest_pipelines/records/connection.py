@@ -1,7 +1,8 @@
 """What both databases share: how a statement is written, what it returns, and what its refusal is called.
 
 A statement is written once for both: `?` stands for a parameter, `{now}` for the database's clock in seconds since
-1970, `{share}` behind a SELECT for the lock that keeps its rows as they are until the statement has ended.
+1970, `{share}` behind a SELECT for the lock that keeps its rows as they are until the statement has ended,
+`{id_given}` behind the columns of an INSERT for leave to write an `id` that `next_id` gave.
 """
 
 from __future__ import annotations
@@ -65,6 +66,15 @@ class Connection(Protocol):
         Raises
         ------
         DuplicateError, BugError, UnavailableError, BadDataError
+            As `execute`.
+        """
+
+    def next_id(self, table: str) -> int:
+        """Take the next `id` of a table: no other row will ever have it. To be called in a transaction.
+
+        Raises
+        ------
+        UnavailableError, BadDataError
             As `execute`.
         """
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from backtest_pipelines.errors import BadRequestError, BugError, RunGivenAwayError
+from backtest_pipelines.errors import BacktestError, BadRequestError, BugError, RunGivenAwayError
 from backtest_pipelines.records.connection import Row
 from backtest_pipelines.records.database import Connection, Database, DuplicateError
+from backtest_pipelines.records.totals import add_to_totals
 
 Door = Literal["cli", "dagster", "python", "rest"]
 Outcome = Literal["completed", "failed"]
@@ -53,10 +55,11 @@ class Execution:
         Class name and words of the error; the type is given exactly when the outcome is "failed".
     attempt : int
         From 1.
-    run_id, request_id, fingerprint : str, optional
-        Dagster's run; the caller's own id of the request, never used twice; the identity of the question.
+    run_id, request_id, fingerprint, job_id : str, optional
+        Dagster's run; the caller's own id of the request, never used twice; the identity of the question; the job
+        that it answers.
     id : int, optional
-        None before it is inserted.
+        Before it is inserted the one that was set aside for its job, if any.
     """
 
     variant: str
@@ -75,6 +78,7 @@ class Execution:
     run_id: str | None = None
     request_id: str | None = None
     fingerprint: str | None = None
+    job_id: str | None = None
     id: int | None = None
 
 
@@ -83,11 +87,14 @@ _WRITTEN: Final = _COLUMNS[:-1]
 _START, _CACHED = _WRITTEN.index("started_at"), _WRITTEN.index("cached")
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM executions"  # noqa: S608
 _INSERT: Final = f"INSERT INTO executions ({', '.join(_WRITTEN)}) SELECT {', '.join('?' * len(_WRITTEN))}"
+_INSERT_WITH_ID: Final = (
+    f"INSERT INTO executions ({', '.join(_COLUMNS)}) {{id_given}} SELECT {', '.join('?' * len(_COLUMNS))}"
+)
 # The claim's row is read under a lock, so that it is not given away between this look and the end of the insertion.
 _UNLESS_GIVEN_AWAY: Final = (
     "WHERE coalesce((SELECT state FROM claims WHERE run_id = ? {share}), 'held') NOT IN ('lost', 'cancelled')"
 )
-_INSERT_OF_RUN: Final = f"{_INSERT} {_UNLESS_GIVEN_AWAY}"
+_ONCE: Final = "ON CONFLICT DO NOTHING"
 
 
 class ExecutionRecords:
@@ -101,8 +108,14 @@ class ExecutionRecords:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def insert(self, execution: Execution) -> int:
+    def insert(self, execution: Execution, *, run_has_ended: bool = False) -> int:
         """Add an execution and return its id.
+
+        Parameters
+        ----------
+        execution : Execution
+        run_has_ended : bool
+            True from who looks at a run afterwards: it does not matter then whether the run was given away.
 
         Raises
         ------
@@ -111,39 +124,46 @@ class ExecutionRecords:
         RunGivenAwayError
             If its run was given away or cancelled meanwhile.
         BugError
-            If its fields contradict each other, its start has no zone, or it has an id.
+            If its fields contradict each other, or its start has no zone, or it has an id without a job.
         UnavailableError
             If the database is locked for longer than the busy time-out, read-only, full, or does not answer.
         """
-        if execution.id is not None or execution.started_at.tzinfo is None:
-            raise BugError(f"an execution to insert has no id and a start with a zone; got {execution}")
-        start = execution.started_at.astimezone(UTC).isoformat(timespec="microseconds")
-        row = [getattr(execution, name) for name in _WRITTEN]
-        row[_START], row[_CACHED] = start, int(execution.cached)
-        with self._database.connection() as connection:
-            try:
-                if execution.run_id is None:
-                    inserted = connection.insert(_INSERT, *row)
-                else:
-                    inserted = connection.insert(_INSERT_OF_RUN, *row, execution.run_id)
-            except DuplicateError as error:
-                raise _already_recorded(connection, execution) from error
-        if inserted is None:
-            raise RunGivenAwayError(
-                f"run {execution.run_id} was given away or cancelled: this execution of {execution.variant} "
-                f"on {execution.symbol} is not recorded"
-            )
-        return inserted
+        return self.insert_all([execution], run_has_ended=run_has_ended)[0]
+
+    def insert_all(self, executions: Sequence[Execution], *, run_has_ended: bool = False) -> list[int]:
+        """Add several executions, or after an error none of them, and return their ids; see `insert`.
+
+        They count in the totals together with being on record. One with the id of a job that has an execution
+        already is left out: a job is answered once.
+        """
+        for execution in executions:
+            if execution.started_at.tzinfo is None or (execution.id is None) != (execution.job_id is None):
+                raise BugError(
+                    f"an execution has a start with a zone, and an id exactly when it has a job: {execution}"
+                )
+        try:
+            with self._database.transaction() as connection:
+                ids = [_inserted(connection, execution, fenced=not run_has_ended) for execution in executions]
+                added = zip(executions, ids, strict=True)
+                add_to_totals(connection, [execution for execution, execution_id in added if execution_id is not None])
+        except DuplicateError as error:
+            with self._database.connection() as connection:
+                raise _already_recorded(connection, executions) from error
+        return [execution_id or execution.id or 0 for execution, execution_id in zip(executions, ids, strict=True)]
 
     def get(self, execution_id: int) -> Execution | None:
         """Return one execution, or None when there is none with that id."""
         rows = self._select(f"{_SELECT} WHERE id = ?", execution_id)
         return rows[0] if rows else None
 
-    def of_run(self, run_id: str) -> Execution | None:
-        """Return the execution that a run recorded last, or None when it recorded none."""
-        rows = self._select(f"{_SELECT} WHERE run_id = ? ORDER BY id DESC LIMIT 1", run_id)
-        return rows[0] if rows else None
+    def of_run(self, run_id: str) -> list[Execution]:
+        """Return the executions that a run recorded, the last one first."""
+        return self._select(f"{_SELECT} WHERE run_id = ? ORDER BY id DESC", run_id)
+
+    def last_failures(self, variant: str, limit: int) -> list[Execution]:
+        """Return the executions of a variant that failed last, newest first."""
+        condition = "variant = ? AND outcome = 'failed'"
+        return self._select(f"{_SELECT} WHERE {condition} ORDER BY id DESC LIMIT ?", variant, limit)
 
     def recent(self, limit: int, variant: str | None = None, outcome: Outcome | None = None) -> list[Execution]:
         """Return the executions that started last, newest first.
@@ -173,15 +193,42 @@ class ExecutionRecords:
             return [_execution(row) for row in connection.execute(statement, *values).all()]
 
 
-def _already_recorded(connection: Connection, execution: Execution) -> AlreadyRecordedError:
+def _inserted(connection: Connection, execution: Execution, *, fenced: bool = True) -> int | None:
+    """Insert a row and return its id, or None where its job has one already."""
+    columns = _WRITTEN if execution.id is None else _COLUMNS
+    row = [getattr(execution, name) for name in columns]
+    row[_START] = _text(execution.started_at)
+    row[_CACHED] = int(execution.cached)
+    statement = _INSERT if execution.id is None else _INSERT_WITH_ID
+    condition, run = (_UNLESS_GIVEN_AWAY, (execution.run_id,)) if fenced and execution.run_id else ("WHERE 1 = 1", ())
+    conflict = "" if execution.id is None else _ONCE
+    inserted = connection.insert(f"{statement} {condition} {conflict}", *row, *run)
+    if inserted is None and (execution.id is None or not _is_recorded(connection, execution.id)):
+        raise RunGivenAwayError(
+            f"run {execution.run_id} was given away or cancelled: this execution of {execution.variant} "
+            f"on {execution.symbol} is not recorded"
+        )
+    return inserted
+
+
+def _is_recorded(connection: Connection, execution_id: int) -> bool:
+    return connection.execute("SELECT 1 FROM executions WHERE id = ?", execution_id).one() is not None
+
+
+def _already_recorded(connection: Connection, executions: Sequence[Execution]) -> BacktestError:
     by_request = "SELECT id FROM executions WHERE request_id = ?"
     by_run = "SELECT id FROM executions WHERE run_id = ? AND symbol = ? AND variant = ? AND attempt = ?"
-    found = connection.execute(by_request, execution.request_id).one()
-    if found is not None:
-        return AlreadyRecordedError("request_id", execution.request_id, int(str(found[0])))
-    key = (execution.run_id, execution.symbol, execution.variant, execution.attempt)
-    (execution_id,) = connection.execute(by_run, *key).all()[0]
-    return AlreadyRecordedError("run_id", execution.run_id, int(str(execution_id)))
+    for execution in executions:
+        if found := connection.execute(by_request, execution.request_id).one():
+            return AlreadyRecordedError("request_id", execution.request_id, int(str(found[0])))
+        key = (execution.run_id, execution.symbol, execution.variant, execution.attempt)
+        if found := connection.execute(by_run, *key).one():
+            return AlreadyRecordedError("run_id", execution.run_id, int(str(found[0])))
+    return BugError(f"executions that are recorded together differ in their request or run; got {executions}")
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _execution(row: Row) -> Execution:

@@ -15,7 +15,7 @@ EndedState = Literal["completed", "failed", "cancelled"]
 
 _COLUMNS: Final = (
     "job_id, request_id, body_digest, variant, symbol, request, submitted_s, run_id, cancel_requested, launched, "
-    "ended_state, ended_s"
+    "ended_state, ended_s, execution_id"
 )
 _SELECT: Final = f"SELECT {_COLUMNS} FROM jobs"  # noqa: S608
 # The update changes nothing: it makes the statement return the row that is there already.
@@ -25,6 +25,7 @@ VALUES (?, ?, ?, ?, ?, ?, {{now}})
 ON CONFLICT (request_id) DO UPDATE SET request_id = excluded.request_id
 RETURNING {_COLUMNS}
 """  # noqa: S608
+_SET_EXECUTION: Final = f"UPDATE jobs SET execution_id = ? WHERE job_id = ? RETURNING {_COLUMNS}"  # noqa: S608
 _ATTACH_FIRST: Final = """
 UPDATE jobs SET run_id = ?
 WHERE job_id = ? AND (run_id = ? OR cancel_requested = 0 AND ended_state IS NULL AND run_id IS NULL)
@@ -63,6 +64,8 @@ class Job:
     ended_state : {"completed", "failed", "cancelled"} or None
     ended_at : datetime or None
         UTC.
+    execution_id : int
+        The id of its execution, set aside for it when it was accepted.
     """
 
     job_id: str
@@ -77,6 +80,7 @@ class Job:
     launched: bool
     ended_state: EndedState | None
     ended_at: datetime | None
+    execution_id: int
 
 
 class JobRecords:
@@ -101,7 +105,13 @@ class JobRecords:
             If the request id is on record with another body.
         """
         job_id = str(uuid.uuid4())
-        (job,) = self._jobs(_ADD, job_id, request_id, body_digest, variant, symbol, request)
+        row = (job_id, request_id, body_digest, variant, symbol, request)
+        with self._database.transaction() as connection:
+            (added,) = connection.execute(_ADD, *row).all()
+            if str(added[0]) == job_id:
+                number = connection.next_id("executions")
+                (added,) = connection.execute(_SET_EXECUTION, number, job_id).all()
+        job = _job(added)
         if job.body_digest != body_digest:
             raise RequestConflictError(
                 "request_id", request_id, f"it names another request, job {job.job_id}; take a new id for a new request"
@@ -111,6 +121,16 @@ class JobRecords:
     def get(self, job_id: str) -> Job | None:
         """Return one job, or None when there is none with that id."""
         jobs = self._jobs(f"{_SELECT} WHERE job_id = ?", job_id)
+        return jobs[0] if jobs else None
+
+    def of_run(self, job_id: str, run_id: str) -> Job | None:
+        """Return a job if the run is the one that answers it."""
+        jobs = self._jobs(f"{_SELECT} WHERE job_id = ? AND run_id = ?", job_id, run_id)
+        return jobs[0] if jobs else None
+
+    def of_execution(self, execution_id: int) -> Job | None:
+        """Return the job that an execution's id was set aside for, or None when there is none."""
+        jobs = self._jobs(f"{_SELECT} WHERE execution_id = ?", execution_id)
         return jobs[0] if jobs else None
 
     def recent(self, limit: int, variant: str | None = None) -> list[Job]:
@@ -173,6 +193,12 @@ class JobRecords:
         """Return the jobs that did not end, oldest first."""
         return self._jobs(f"{_SELECT} WHERE ended_state IS NULL ORDER BY submitted_s, job_id")
 
+    def open_last(self, limit: int, variant: str | None = None) -> list[Job]:
+        """Return the jobs submitted last of those that did not end, at most so many, newest first."""
+        condition, wanted = ("", ()) if variant is None else (" AND variant = ?", (variant,))
+        order = "ORDER BY submitted_s DESC, job_id LIMIT ?"
+        return self._jobs(f"{_SELECT} WHERE ended_state IS NULL{condition} {order}", *wanted, limit)
+
     def prune(self, keep_s: float) -> int:
         """Delete the jobs that ended longer ago; return how many."""
         with self._database.connection() as connection:
@@ -189,7 +215,7 @@ class JobRecords:
 
 def _job(row: Row) -> Job:
     job_id, request_id, body_digest, variant, symbol, request, submitted_s, run_id, *rest = row
-    cancel_requested, launched, ended_state, ended_s = rest
+    cancel_requested, launched, ended_state, ended_s, execution_id = rest
     return Job(
         str(job_id),
         None if request_id is None else str(request_id),
@@ -203,6 +229,7 @@ def _job(row: Row) -> Job:
         bool(launched),
         cast("EndedState | None", ended_state),
         None if ended_s is None else _utc(ended_s),
+        int(str(execution_id)),
     )
 
 

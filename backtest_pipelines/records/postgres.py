@@ -75,6 +75,11 @@ class PostgresConnection:
         row = self.execute(f"{statement} RETURNING id", *parameters).one()
         return None if row is None else int(str(row[0]))
 
+    def next_id(self, table: str) -> int:
+        """See `backtest_pipelines.records.connection.Connection`."""
+        ((number,),) = self.execute("SELECT nextval(pg_get_serial_sequence(?, 'id'))", table).all()
+        return int(str(number))
+
     @property
     def reusable(self) -> bool:
         """Whether it is open and silent: the server says nothing to an idle connection, but when it hangs up."""
@@ -197,7 +202,13 @@ os.register_at_fork(after_in_child=_after_fork)
 @lru_cache(maxsize=256)
 def _dialect(statement: str) -> str:
     clock = "extract(epoch FROM clock_timestamp())::double precision"
-    return statement.replace("?", "%s").replace("{now}", clock).replace("{share}", "FOR SHARE")
+    given = "OVERRIDING SYSTEM VALUE"
+    return (
+        statement.replace("?", "%s")
+        .replace("{now}", clock)
+        .replace("{share}", "FOR SHARE")
+        .replace("{id_given}", given)
+    )
 
 
 def _ready(descriptor: int, events: int, timeout_s: float) -> bool:

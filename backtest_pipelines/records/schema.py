@@ -81,8 +81,8 @@ CREATE INDEX jobs_open ON jobs (submitted_s) WHERE ended_state IS NULL;
 _BUCKETS: Final = " ".join(f"WHEN duration_ms <= {limit!r} THEN {number}" for number, limit in enumerate(LIMITS_MS))
 _MONITORING: Final = f"""
 ALTER TABLE jobs ADD COLUMN execution_id {{integer}};
+{{number_jobs}};
 CREATE UNIQUE INDEX jobs_by_execution ON jobs (execution_id);
-CREATE INDEX jobs_by_run ON jobs (run_id);
 ALTER TABLE executions ADD COLUMN job_id TEXT;
 CREATE INDEX executions_failed ON executions (variant, id) WHERE outcome = 'failed';
 CREATE TABLE durations (
@@ -118,7 +118,16 @@ _STEPS: Final = (_EXECUTIONS, _SERVICE, _MONITORING)
 VERSION: Final = len(_STEPS)
 """Schema version of this release: the number of steps taken from an empty database."""
 
+_NUMBER_JOBS_IN_SQLITE: Final = """
+INSERT INTO sqlite_sequence (name, seq)
+SELECT 'executions', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'executions');
+UPDATE jobs SET execution_id = (SELECT seq FROM sqlite_sequence WHERE name = 'executions')
+    + (SELECT count(*) FROM jobs AS earlier WHERE earlier.job_id <= jobs.job_id);
+UPDATE sqlite_sequence SET seq = seq + (SELECT count(*) FROM jobs) WHERE name = 'executions'
+"""
+
 SQLITE: Final = {
+    "{number_jobs}": _NUMBER_JOBS_IN_SQLITE,
     "{identity}": "INTEGER PRIMARY KEY AUTOINCREMENT",
     "{integer}": "INTEGER",
     "{json_check}": "json_valid(parameters)",
@@ -126,6 +135,7 @@ SQLITE: Final = {
     "{strict}": " STRICT",
 }
 POSTGRES: Final = {
+    "{number_jobs}": "UPDATE jobs SET execution_id = nextval(pg_get_serial_sequence('executions', 'id'))",
     "{identity}": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
     "{integer}": "BIGINT",
     "{json_check}": "parameters::json IS NOT NULL",

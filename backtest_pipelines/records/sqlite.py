@@ -41,6 +41,12 @@ class SqliteConnection:
         cursor, _ = self._run(statement, parameters)
         return cursor.lastrowid if cursor.rowcount == 1 else None
 
+    def next_id(self, table: str) -> int:
+        """See `backtest_pipelines.records.connection.Connection`."""
+        statement = "UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = ? RETURNING seq"
+        ((number,),) = self.execute(statement, table).all()
+        return int(str(number))
+
     def _run(self, statement: str, parameters: Row) -> tuple[sqlite3.Cursor, list[Row]]:
         try:
             cursor = self.raw.execute(_dialect(statement), parameters)
@@ -125,7 +131,7 @@ if hasattr(os, "register_at_fork"):
 
 @lru_cache(maxsize=256)
 def _dialect(statement: str) -> str:
-    return statement.replace("{now}", "now_s()").replace("{share}", "")
+    return statement.replace("{now}", "now_s()").replace("{share}", "").replace("{id_given}", "")
 
 
 def _named(error: sqlite3.Error | OSError, path: Path) -> BacktestError:

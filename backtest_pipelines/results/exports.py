@@ -1,4 +1,4 @@
-"""Answers as files for people and their tools: csv, json and parquet, with the notices beside them."""
+"""Answers as files for people and their tools: csv, json, parquet and arrow, with the notices beside them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def export(answer: Answer, path: Path) -> Exported:
     path : Path
         The ending chooses the format. csv: prices and amounts in INR with two decimals, ISO dates, an empty
         field where a value is not known. json: a list of records, ISO dates, null where not known. parquet:
-        dates as date32, prices as float64.
+        dates as date32, prices as float64. arrow: the same as a stream of Arrow's IPC.
 
     Raises
     ------
@@ -119,9 +119,17 @@ def _write_parquet(table: pa.Table, file: IO[bytes]) -> None:
     parquet.write_table(table, file)
 
 
+def _write_arrow(table: pa.Table, file: IO[bytes]) -> None:
+    import pyarrow as pa  # noqa: PLC0415 - only this format needs it by name
+
+    with pa.ipc.new_stream(file, table.schema) as stream:
+        stream.write_table(table)
+
+
 WRITERS: Mapping[str, Callable[[Any, IO[bytes]], None]] = {
     ".csv": _write_csv,
     ".json": _write_json,
     ".parquet": _write_parquet,
+    ".arrow": _write_arrow,
 }
 """Ending of the file name -> writer of a table."""

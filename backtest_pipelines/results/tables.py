@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from backtest_pipelines.analytics.equity import EquityCurve
 from backtest_pipelines.arrow import arrow_array, text_array
@@ -78,6 +79,12 @@ def equity_table(curve: EquityCurve) -> pa.Table:
             "is_held": arrow_array(curve.is_held),
         }
     )
+
+
+def equity_of(table: pa.Table) -> EquityCurve:
+    """Return the curve that `equity_table` wrote."""
+    columns = {name: table.column(name).to_numpy() for name in ("equity_points", "booked_points", "is_held")}
+    return EquityCurve(session=pc.cast(table.column("session"), pa.int32()).to_numpy(), **columns)
 
 
 def _leg_columns(leg: LegTrades) -> dict[str, pa.Array]:

@@ -15,7 +15,7 @@ from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.jobs import JobRecords
 from backtest_pipelines.records.workers import Workers
 from backtest_pipelines.service.bell import Bell, celery_app
-from backtest_pipelines.service.dagster_private import DEQUEUER_THREAD, RunQueueConfig
+from backtest_pipelines.service.dagster_private import DEQUEUER_THREAD, RunQueueConfig, quicken_run_files
 from backtest_pipelines.service.launcher import WITHOUT_WORKER_S
 
 
@@ -32,6 +32,11 @@ class BellCoordinator(dg.QueuedRunCoordinator[dg.DagsterInstance]):
     @cached_property
     def _bell(self) -> Bell:
         return Bell(celery_app(settings_from(os.environ)))
+
+    def register_instance(self, instance: dg.DagsterInstance) -> None:
+        """Note whose coordinator this is, and quicken what it launches."""
+        super().register_instance(instance)
+        quicken_run_files(instance)
 
     def get_run_queue_config(self) -> RunQueueConfig:
         """Return the limits; to the daemon's dequeuer, while workers live, that nothing may start.

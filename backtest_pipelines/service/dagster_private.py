@@ -5,9 +5,17 @@ executes a queued run in the process that calls it. pyproject.toml pins the exac
 is used here with what it was written for.
 """
 
+import os
 import signal
+import sqlite3
+import tempfile
+import uuid
+from collections.abc import Callable
+from contextlib import closing, suppress
+from functools import cached_property
+from pathlib import Path
 
-from dagster import DagsterRun, DefaultRunLauncher
+from dagster import DagsterInstance, DagsterRun, DefaultRunLauncher
 from dagster._cli.api import _execute_run_command_body as execute_run
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.instance.config import ConcurrencyConfig
@@ -15,6 +23,8 @@ from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, 
 from dagster._core.op_concurrency_limits_counter import GlobalOpConcurrencyLimitsCounter
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
 from dagster._core.run_coordinator.queued_run_coordinator import RunQueueConfig
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.tags import (
     MAX_RETRIES_TAG,
     PRIORITY_TAG,
@@ -24,6 +34,7 @@ from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionRes
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserialize_value
 from dagster._utils.interrupts import capture_interrupts, raise_interrupts_as
 from dagster._utils.tags import TagConcurrencyLimitsCounter
+from sqlalchemy import Engine, NullPool, create_engine
 
 DEQUEUER_THREAD = "dagster-daemon-QUEUED_RUN_COORDINATOR"
 """Name of the daemon's thread that moves runs from the queue to the launcher."""
@@ -47,6 +58,7 @@ __all__ = [
     "code_server_answers",
     "execute_run",
     "in_code_of_a_step",
+    "quicken_run_files",
     "raise_interrupts_as",
     "stock_process_lives",
 ]
@@ -82,3 +94,58 @@ def in_code_of_a_step() -> bool:
     """Say whether an interrupt would be raised at once, as it is in the code of a step, and not kept for later."""
     handler = signal.getsignal(signal.SIGINT)
     return getattr(handler, "__qualname__", "").startswith(f"{raise_interrupts_as.__qualname__}.")
+
+
+def quicken_run_files(instance: DagsterInstance) -> None:
+    """Have the file of each new run's events begin as a copy of a prepared one, where they are kept in SQLite.
+
+    Dagster makes a file for each run, creates its tables and notes the revision of its schema, with a transaction for
+    each: half the time of a launch. Which revision a file has it looks up anew in each process that writes to it.
+    """
+    storage = instance.event_log_storage
+    if type(storage) is SqliteEventLogStorage:
+        storage._initdb = _PreparedFiles(storage._initdb)  # type: ignore[assignment,method-assign] # noqa: SLF001
+
+
+class _PreparedFiles:
+    """In place of the method of the storage that makes a file's tables."""
+
+    def __init__(self, make_tables: Callable[[Engine], None]) -> None:
+        self._make_tables = make_tables
+
+    def __call__(self, engine: Engine) -> None:
+        path = Path(str(engine.url.database))
+        if path.stem == INDEX_SHARD_NAME or not (self._placed(path) or _has_tables(path)):
+            self._make_tables(engine)
+
+    def _placed(self, path: Path) -> bool:
+        """Put the prepared file at a path, unless there is one."""
+        if path.exists():
+            return False
+        copy = path.with_name(f".{uuid.uuid4()}")
+        copy.write_bytes(self._prepared)
+        try:
+            os.link(copy, path)
+        except FileExistsError:  # another process was faster
+            return False
+        finally:
+            copy.unlink()
+        return True
+
+    @cached_property
+    def _prepared(self) -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "run.db"
+            engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+            self._make_tables(engine)
+            engine.dispose()
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return path.read_bytes()
+
+
+def _has_tables(path: Path) -> bool:
+    """Say whether a file's tables are whole: the revision is noted last."""
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        return connection.execute("SELECT 1 FROM alembic_version").fetchone() is not None
+    return False

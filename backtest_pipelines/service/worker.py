@@ -16,13 +16,16 @@ import time
 
 import dagster as dg
 from celery import Celery
-from celery.signals import worker_process_init, worker_process_shutdown, worker_ready
+from celery.signals import task_received, worker_process_init, worker_process_shutdown, worker_ready
 
 from backtest_pipelines.errors import BacktestError, BadRequestError
 from backtest_pipelines.executions.settings import Settings, settings_from
 from backtest_pipelines.records.database import Database
+from backtest_pipelines.records.workers import Workers
 from backtest_pipelines.service.bell import SWEPT_EXPIRES_S, TASK, Bell, celery_app
 from backtest_pipelines.service.child import Child
+from backtest_pipelines.service.dagster_private import quicken_run_files
+from backtest_pipelines.service.hearing import Consumer, Hearing
 
 logger = logging.getLogger(__name__)
 
@@ -104,8 +107,10 @@ def worker_app(settings: Settings) -> Celery:
         for child in opened:
             child.leave()
 
-    def sweep(**_: object) -> None:
-        threading.Thread(target=_sweep, args=[bell], name="sweep", daemon=True).start()
+    def sweep(sender: Consumer, **_: object) -> None:
+        hearing = Hearing(sender, Workers(Database(settings.database)))
+        task_received.connect(hearing.heard, weak=False)
+        threading.Thread(target=_sweep, args=[bell, hearing], name="sweep", daemon=True).start()
 
     worker_process_init.connect(begin, weak=False)
     worker_process_shutdown.connect(end, weak=False)
@@ -125,20 +130,23 @@ def _child(settings: Settings, bell: Bell) -> Child:
     instance.optimize_for_webserver(
         statement_timeout=STATEMENT_TIMEOUT_MS, pool_recycle=RECYCLE_CONNECTION_S, max_overflow=CONNECTIONS_PER_CHILD
     )
+    quicken_run_files(instance)
     child = Child(instance, Database(settings.database), settings.limits, bell)
     child.start()
     return child
 
 
-def _sweep(bell: Bell) -> None:
-    """Ring where no bell waits: one that was lost costs a second."""
+def _sweep(bell: Bell, hearing: Hearing) -> None:
+    """Ring where no bell waits: one that was lost costs a second. Look after the worker's hearing where one does."""
     while True:
         time.sleep(SWEEP_S)
         try:
-            if bell.waiting() == 0:
+            waiting = bell.waiting()
+            if waiting == 0:
                 bell.ring(expires_s=SWEPT_EXPIRES_S)
+            hearing.check(waiting)
         except Exception as error:  # noqa: BLE001 - a thread that ends would leave lost bells unrung
-            logger.warning("The broker does not answer: %s", error)
+            logger.warning("The broker or the database does not answer: %s", error)
 
 
 if __name__ == "__main__":

@@ -375,3 +375,27 @@ def test_a_worker_answers_the_job_and_the_api_serves_the_answer(service: Install
     assert decoded.provenance["fingerprint"] == done["fingerprint"]
     assert decoded.row_count == done["row_count"] > 0
     assert (failed["state"], failed["error"]["type"]) == ("failed", "MissingDataError")
+
+
+def test_what_was_cancelled_is_on_record_once(service: Installation) -> None:
+    execution = documents.execution(f"{VARIANT}_job", "NIFTY", {"ops": {VARIANT: {"config": {"spot_adjustment": 3}}}})
+    run_id = replies.launched(service.ask(documents.LAUNCH, execution=execution))
+    service.ask(documents.TERMINATE, run=run_id, policy="SAFE_TERMINATE")
+    job = service.submit(parameters={"spot_adjustment": 4})
+    assert service.client.delete(f"/api/v1/jobs/{job['job_id']}").status_code == 204
+
+    def recorded() -> list[Json]:
+        listed: list[Json] = service.client.get("/api/v1/executions", params={"status": "failed", "limit": 1000}).json()
+        return [found for found in listed if found["run_id"] == run_id or found["job_id"] == job["job_id"]]
+
+    deadline = time.monotonic() + 30
+    while len(found := recorded()) < 2:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.2)
+    by_door = {one["door"]: one for one in found}
+    assert set(by_door) == {"dagster", "rest"}
+    assert {one["error"]["type"] for one in found} == {"cancelled"}
+    assert float(by_door["dagster"]["parameters"]["spot_adjustment"]) == 3
+    assert by_door["rest"]["execution_id"] == job["execution_id"]
+    time.sleep(4)
+    assert len(recorded()) == 2

@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from backtest_pipelines.executions.execute import ExecutionRequest, execute
+from backtest_pipelines.executions.execute import execute
+from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.settings import settings_from
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.panel.ingest import exchange_files, ingest

@@ -15,7 +15,8 @@ import httpx
 
 from backtest_pipelines.client import Job
 from backtest_pipelines.errors import BacktestError
-from backtest_pipelines.executions.execute import ExecutionRequest, execute
+from backtest_pipelines.executions.execute import execute
+from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.graphql.names import JOB_ID_TAG, WILL_RETRY_TAG

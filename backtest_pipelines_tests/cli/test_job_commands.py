@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from backtest_pipelines.executions.execute import Executed, ExecutionRequest, execute
+from backtest_pipelines.executions.execute import Executed, execute
+from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines_tests.cli.conftest import VARIANT, Command, Finished, clean_environment, process

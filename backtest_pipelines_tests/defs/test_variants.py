@@ -10,7 +10,8 @@ import pytest
 
 from backtest_pipelines.defs import variants
 from backtest_pipelines.errors import MissingDataError, UnavailableError
-from backtest_pipelines.executions.execute import ExecutionRequest, execute
+from backtest_pipelines.executions.execute import execute
+from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.settings import settings_from
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines_tests.defs.runs import WEEKLY, failures_of, metadata_of, run_variant
@@ -58,7 +59,7 @@ def test_the_second_run_of_a_question_is_a_hit_and_computes_nothing(
     def refuse(*_: object) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr("backtest_pipelines.executions.execute.compute", refuse)
+    monkeypatch.setattr("backtest_pipelines.executions.answering.compute", refuse)
     second = metadata_of(run_variant(location, instance))
     assert (second["cached"], second["tier"]) == (True, "redis")
     assert second["fingerprint"] == first["fingerprint"]

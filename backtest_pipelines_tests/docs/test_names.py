@@ -12,11 +12,14 @@ import dagster as dg
 import pytest
 
 from backtest_pipelines import __version__
+from backtest_pipelines.api.login.graphql_documents import RUN_MUTATIONS
+from backtest_pipelines.api.login.scopes import WORDS
 from backtest_pipelines.cli import entry
 from backtest_pipelines.definitions import defs
 from backtest_pipelines.defs.metadata import execution_metadata
 from backtest_pipelines.defs.workspace import WorkspaceResource
-from backtest_pipelines.executions.execute import Executed, ExecutionRequest, execute
+from backtest_pipelines.executions.execute import Executed, execute
+from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.market.sample import write_sample_market
@@ -108,6 +111,10 @@ def test_the_columns_that_files_need_are_described() -> None:
 
 def test_the_tables_of_the_panel_are_described() -> None:
     assert set(TABLE_NAMES) - names(DOCS / "architecture.md") == set()
+
+
+def test_scopes_and_their_mutations_are_described() -> None:
+    assert {*WORDS, *RUN_MUTATIONS} - names(DOCS / "how-to" / "protect-the-service.md") == set()
 
 
 def test_the_rooms_are_described() -> None:

@@ -14,8 +14,9 @@ from threading import Barrier
 import pytest
 
 from backtest_pipelines.errors import BadRequestError, MissingDataError
-from backtest_pipelines.executions import execute as use_case
-from backtest_pipelines.executions.execute import Executed, ExecutionRequest, execute
+from backtest_pipelines.executions import answering
+from backtest_pipelines.executions.execute import Executed, execute
+from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.market.sample import write_sample_market
@@ -55,14 +56,14 @@ def workspace(tmp_path: Path, panel: Path) -> Iterator[Workspace]:
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Fingerprints of what was computed."""
     found: list[str] = []
-    compute: Callable[..., Answer] = use_case.compute
+    compute: Callable[..., Answer] = answering.compute
 
     def counting(*arguments: object) -> Answer:
         found.append(str(arguments[-1]))
         time.sleep(0.05)
         return compute(*arguments)
 
-    monkeypatch.setattr(use_case, "compute", counting)
+    monkeypatch.setattr(answering, "compute", counting)
     return found
 
 
@@ -131,21 +132,21 @@ def test_an_equal_question_that_ends_just_after_the_look_up_is_not_computed_agai
 def test_a_failure_is_shared_by_those_who_wait_and_not_kept(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compute = use_case.compute
+    compute = answering.compute
     ready = threading.Event()
 
     def fails(*_: object) -> Answer:
         ready.wait(5)
         raise RuntimeError("the engine broke")
 
-    monkeypatch.setattr(use_case, "compute", fails)
+    monkeypatch.setattr(answering, "compute", fails)
     with ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(execute, REQUEST, workspace) for _ in range(3)]
         time.sleep(0.2)
         ready.set()
         assert [type(future.exception(10)) for future in waiting] == [RuntimeError] * 3
     assert {row.error_type for row in workspace.records.recent(9)} == {"RuntimeError"}
-    monkeypatch.setattr(use_case, "compute", compute)
+    monkeypatch.setattr(answering, "compute", compute)
     assert not execute(REQUEST, workspace).cached
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from backtest_pipelines.client import Client, JobFailedError
 from backtest_pipelines.errors import BadRequestError
-from backtest_pipelines.executions.execute import ExecutionRequest, execute
+from backtest_pipelines.executions.execute import execute
+from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.graphql.names import JOB_ID_TAG

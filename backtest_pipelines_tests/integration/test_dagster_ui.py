@@ -1,16 +1,20 @@
-"""Dagster's UI in a real browser: a variant launched from the launchpad with changed parameters, and what it shows."""
+"""Dagster's UI in a real browser: a variant launched with changed parameters, what it shows, and the login."""
 
 import json
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.expected_conditions import element_to_be_clickable, visibility_of_element_located
 from selenium.webdriver.support.wait import WebDriverWait
 
+from backtest_pipelines.api.login.scopes import Scope
+from backtest_pipelines.api.login.tokens import Tokens
 from backtest_pipelines_tests.integration.dagster_servers import RUN_S, WEEKLY, Installation, installation
 
 __all__ = ["installation"]
@@ -27,6 +31,7 @@ def browser() -> Iterator[webdriver.Chrome]:
         pytest.skip("needs chromium and chromedriver")
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1600,1400"):
         options.add_argument(argument)
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
@@ -66,6 +71,46 @@ def test_a_variant_is_launched_with_changed_parameters_and_shows_its_answer(
     assert question["parameters"] == {"spot_adjustment_type": 3, "spot_adjustment": "0.5", "call_sell_position": "1"}
     picture = visible(browser, "//tr[td[1][contains(., 'equity')]]//img")
     assert browser.execute_script("return arguments[0].naturalWidth", picture) > 100
+
+
+def test_the_ui_is_read_behind_the_login(installation: Installation, browser: webdriver.Chrome) -> None:
+    url, home = installation.url, installation.home
+    runs = installation.dagster.ask("{ runsOrError(limit: 1) { ... on Runs { results { runId } } } }")
+    run_id = runs["runsOrError"]["results"][0]["runId"]
+    secret = Tokens(home).add("reader", Scope.READ)
+    try:
+        browser.get(f"{url}/runs/{run_id}")
+        assert browser.current_url == f"{url}/login?next=/runs/{run_id}"
+        browser.find_element(By.NAME, "token").send_keys("another", Keys.ENTER)
+        assert visible(browser, "//*[@role='alert']").text == "This token is not known."
+        network(browser)
+        browser.find_element(By.NAME, "token").send_keys(secret, Keys.ENTER)
+        visible(browser, "//*[contains(text(), 'RUN_SUCCESS') or contains(text(), 'RUN_FAILURE')]")
+        browser.get(f"{url}/runs")
+        visible(browser, f"//*[contains(text(), '{run_id[:8]}')]")
+        seen = network(browser)
+        refused = [
+            (seen_of["response"]["status"], seen_of["response"]["url"])
+            for kind, seen_of in seen
+            if kind == "Network.responseReceived" and seen_of["response"]["status"] in (400, 401, 403)
+        ]
+        assert refused == []
+        handshakes = [of for kind, of in seen if kind == "Network.webSocketHandshakeResponseReceived"]
+        assert [of["response"]["status"] for of in handshakes][:1] == [101]
+        assert [of for kind, of in seen if kind == "Network.webSocketFrameError"] == []
+
+        browser.get(f"{url}/login")
+        clickable(browser, "//button[normalize-space(.)='Sign out']").click()
+        browser.get(f"{url}/runs")
+        assert browser.current_url == f"{url}/login?next=/runs"
+    finally:
+        (home / "tokens.json").unlink()
+
+
+def network(browser: webdriver.Chrome) -> list[tuple[str, dict[str, Any]]]:
+    """Return what happened on the network since the last look."""
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    return [(message["method"], message["params"]) for message in messages]
 
 
 def visible(browser: webdriver.Chrome, path: str) -> WebElement:

@@ -14,6 +14,8 @@ from backtest_pipelines.records import executions as executions_module
 from backtest_pipelines.records.claims import LEASE_S, Admission, Claims
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.executions import AlreadyRecordedError, Execution, ExecutionRecords
+from backtest_pipelines.records.jobs import JobRecords
+from backtest_pipelines.records.totals import read_totals
 
 START = datetime(2024, 1, 4, 9, 15, tzinfo=UTC)
 MISS = Execution(
@@ -124,14 +126,12 @@ def test_an_execution_that_contradicts_itself_is_a_bug(records: ExecutionRecords
     assert records.recent(9) == []
 
 
-def test_the_execution_of_a_run_is_the_one_it_recorded_last(records: ExecutionRecords) -> None:
-    assert records.of_run("r") is None
+def test_the_executions_of_a_run_are_given_the_last_one_first(records: ExecutionRecords) -> None:
+    assert records.of_run("r") == []
     for attempt in (1, 2):
         records.insert(replace(MISS, run_id="r", attempt=attempt))
     records.insert(replace(MISS, run_id="s"))
-    found = records.of_run("r")
-    assert found is not None
-    assert found.attempt == 2
+    assert [found.attempt for found in records.of_run("r")] == [2, 1]
 
 
 def test_the_execution_of_a_claimed_run_is_recorded(records: ExecutionRecords, claims: Claims) -> None:
@@ -165,10 +165,8 @@ def test_a_run_is_not_given_away_while_its_execution_is_being_recorded(postgres_
             give_away(database, "r")
             given_away.append(time.monotonic())
 
-        row = [getattr(replace(MISS, run_id="r"), name) for name in executions_module._WRITTEN]
-        row[executions_module._START], row[executions_module._CACHED] = START.isoformat(), 0
         with database.transaction() as connection:
-            assert connection.insert(executions_module._INSERT_OF_RUN, *row, "r") == 1
+            assert executions_module._inserted(connection, replace(MISS, run_id="r")) == 1
             thread = threading.Thread(target=give_it_away)
             thread.start()
             time.sleep(0.3)
@@ -185,3 +183,31 @@ print(sorted({"psycopg2", "sqlalchemy", "numpy"} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60)
     assert done.stdout == "[]\n"
+
+
+def test_a_job_is_answered_once_under_the_id_set_aside_for_it(records: ExecutionRecords, database: Database) -> None:
+    job, _ = JobRecords(database).add(
+        request_id=None, body_digest="d", variant=MISS.variant, symbol="NIFTY", request="{}"
+    )
+    other = records.insert(MISS)
+    assert other > job.execution_id
+    answer = replace(MISS, id=job.execution_id, job_id=job.job_id, run_id="r")
+    assert records.insert(answer) == job.execution_id
+    assert records.insert(replace(answer, run_id="its retry")) == job.execution_id
+    assert records.get(job.execution_id) == answer
+    assert sum(total.executions for total in read_totals(database)) == 2
+    assert records.insert(MISS) > other
+
+
+def test_several_are_recorded_together_or_not_at_all(records: ExecutionRecords, database: Database) -> None:
+    numbers = records.insert_all([MISS, HIT, FAILURE])
+    assert [records.get(number) for number in numbers] == [
+        replace(execution, id=number) for execution, number in zip([MISS, HIT, FAILURE], numbers, strict=True)
+    ]
+    numbers.append(records.insert(replace(MISS, request_id="q")))
+    with pytest.raises(AlreadyRecordedError, match="request_id: got 'q'"):
+        records.insert_all([MISS, replace(MISS, request_id="q")])
+    with pytest.raises(BugError, match="recorded together"):
+        records.insert_all([replace(MISS, request_id="p"), replace(MISS, request_id="p")])
+    assert [execution.id for execution in records.recent(9)] == sorted(numbers, reverse=True)
+    assert sum(total.executions for total in read_totals(database)) == 4

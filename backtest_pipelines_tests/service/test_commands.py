@@ -13,8 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from backtest_pipelines.api.login.scopes import Scope
+from backtest_pipelines.api.login.tokens import Tokens
+from backtest_pipelines.graphql import documents, replies
 from backtest_pipelines.graphql.web_server import WebServer
 from backtest_pipelines.service.supervisor.redis import redis_part
 from backtest_pipelines.service.supervisor.sessions import Leader, wait_until
@@ -91,6 +95,7 @@ def test_nothing_runs_before_the_first_start(service: Service) -> None:
 def test_a_new_home_is_ready_and_its_one_address_leads_to_the_definitions(service: Service) -> None:
     said = service.up()
     assert said["ready_s"] < READY_S
+    assert said["sign_in_url"] is None
     assert WebServer(said["url"], 5).is_ready()
     status = service.status()
     assert (status["up"], status["url"]) == (True, said["url"])
@@ -145,12 +150,22 @@ def test_what_a_killed_supervisor_left_is_stopped_by_the_next_one(service: Servi
     service.supervisor.communicate(timeout=10)
     assert process("status", "--home", service.home).code == 1
     assert all(leader.is_alive() for leader in left.values())
+    token = Tokens(service.home).add("owner", Scope.ADMIN)
     said = service.up()
     assert not any(leader.members() for leader in left.values())
-    assert WebServer(said["url"], 5).is_ready()
+    assert signs_in(said["sign_in_url"])
+    assert not signs_in(said["sign_in_url"])
+    shown = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    reply = httpx.post(f"{said['url']}/graphql", content=documents.body(documents.LOCATIONS), headers=shown)
+    assert replies.locations_are_loaded(replies.data(reply.content))
     errors = (service.home / "up.err").read_text()
     assert f"an earlier supervisor was killed; the {len(left)} processes that it left were stopped" in errors
     assert errors.count("store answers after") == 1  # what the first start made is remembered
+
+
+def signs_in(link: str) -> bool:
+    answer = httpx.get(link)
+    return (answer.status_code, "set-cookie" in answer.headers) == (303, True)
 
 
 def test_down_stops_everything(service: Service) -> None:

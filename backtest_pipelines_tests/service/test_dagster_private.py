@@ -2,6 +2,8 @@
 
 import inspect
 import signal
+import sqlite3
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from tomllib import loads
@@ -71,3 +73,42 @@ def test_events_are_written_through_the_method_that_is_fenced() -> None:
     parameters = inspect.signature(dg.DagsterInstance.handle_new_event).parameters
     assert list(parameters) == ["self", "event", "batch_metadata"]
     assert "handle_new_event" in inspect.getsource(dg.DagsterInstance.report_dagster_event)
+
+
+def test_the_file_of_a_run_is_as_dagster_makes_it(tmp_path: Path) -> None:
+    schemas = []
+    for name, quick in (("stock", False), ("quick", True)):
+        (tmp_path / name).mkdir()
+        with dg.DagsterInstance.local_temp(str(tmp_path / name)) as instance:
+            if quick:
+                private.quicken_run_files(instance)
+            run = instance.create_run_for_job(job_of_nothing)
+            instance.report_engine_event("hello", run)
+            assert "hello" in [record.message for record in instance.all_logs(run.run_id)]
+            (path,) = (tmp_path / name).rglob(f"{run.run_id}.db")
+            with closing(sqlite3.connect(path)) as connection:
+                tables = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
+                (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+                schemas.append((tables, mode, connection.execute("SELECT * FROM alembic_version").fetchall()))
+    assert schemas[0] == schemas[1]
+
+
+def test_a_file_whose_tables_are_not_whole_is_made_whole(tmp_path: Path) -> None:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        private.quicken_run_files(instance)
+        run = instance.create_run_for_job(job_of_nothing)
+        instance.report_engine_event("hello", run)
+        (path,) = tmp_path.rglob(f"{run.run_id}.db")
+    other = "5b3cf2e0-0000-4000-8000-000000000000"
+    with closing(sqlite3.connect(path.with_name(f"{other}.db"))) as connection:
+        connection.execute("CREATE TABLE begun (id INTEGER)")
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        private.quicken_run_files(instance)
+        run = instance.create_run_for_job(job_of_nothing, run_id=other)
+        instance.report_engine_event("hello", run)
+        assert "hello" in [record.message for record in instance.all_logs(run.run_id)]
+
+
+@dg.job
+def job_of_nothing() -> None:
+    pass

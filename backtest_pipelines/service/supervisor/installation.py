@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIGTERM
 
+from backtest_pipelines.api.listening import Listening
+from backtest_pipelines.api.login.tokens import Tokens
 from backtest_pipelines.errors import BadRequestError, UnavailableError
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.graphql.names import LOCATION
@@ -36,13 +38,16 @@ class Installation:
     ----------
     supervisor : Supervisor
     url : str
-        Where the user finds everything.
+        Where this machine finds everything.
+    public_url : str
+        Where other machines find it.
     web_url : str
         Of Dagster's web server alone.
     """
 
     supervisor: Supervisor
     url: str
+    public_url: str
     web_url: str
 
 
@@ -52,6 +57,7 @@ def installation(
     environ: Mapping[str, str],
     *,
     port: int = 0,
+    listening: Listening | None = None,
     on_event: Callable[[str], None],
     definitions: str = DEFINITIONS,
 ) -> Iterator[Installation]:
@@ -65,7 +71,9 @@ def installation(
     environ : Mapping of str to str
         That of the processes, to which what they need is added.
     port : int
-        On loopback; 0 takes a free one.
+        0 takes a free one.
+    listening : Listening, optional
+        Default: on loopback.
     on_event : callable
         Told what a user should know, also from another thread.
     definitions : str
@@ -76,13 +84,16 @@ def installation(
     UnavailableError
         If the port is taken, an installation runs on this home already, or something cannot be started.
     BadRequestError
-        If the Redis outside cannot be the broker.
+        If the Redis outside cannot be the broker, or others could reach the port without a login.
     """
     settings = replace(settings, home=settings.home.resolve())
+    listening = listening or Listening()
+    listening.check(Tokens(settings.home).known())
     with homes.held(settings.home):
         if left := clear_away(settings.home):
             on_event(f"an earlier supervisor was killed; the {left} processes that it left were stopped")
-        url, web_url = _addresses(port)
+        port, web_port = _ports(listening.host, port)
+        url, web_url = listening.url(port), f"http://{parts.HOST}:{web_port}"
         is_redis_outside = bool(environ.get("REDIS_URL") or environ.get("REDIS_HOST"))
         if is_redis_outside and settings.redis is not None:
             refuse_evicting(settings.redis)
@@ -92,10 +103,10 @@ def installation(
         state = SupervisorState(Leader.of_this_process(), url, web_url, str(sockets), redis_url, ())
         try:
             with Database(settings.database) as database:
-                supervisor = _supervisor(settings, environ, state, Workers(database), on_event, definitions)
+                supervisor = _supervisor(settings, environ, state, listening, Workers(database), on_event, definitions)
                 try:
                     supervisor.start()
-                    yield Installation(supervisor, url, web_url)
+                    yield Installation(supervisor, url, listening.public_url(port), web_url)
                 finally:
                     _end(supervisor)
         finally:
@@ -122,20 +133,21 @@ def clear_away(home: Path) -> int:
     return len(left)
 
 
-def _addresses(port: int) -> tuple[str, str]:
-    """Return the address of the user's door and that of the web server, on ports that are free now."""
+def _ports(host: str, port: int) -> tuple[int, int]:
+    """Return the ports of the user's door and of the web server, which are free now."""
     if not 0 <= port <= 65535:
         raise BadRequestError("--port", port, "allowed: 0 to 65535, where 0 takes a free port")
-    with closing(socket.socket()) as outer, closing(socket.socket()) as inner:
-        return f"http://{parts.HOST}:{_bound(outer, port)}", f"http://{parts.HOST}:{_bound(inner, 0)}"
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with closing(socket.socket(family)) as outer, closing(socket.socket()) as inner:
+        return _bound(outer, host, port), _bound(inner, parts.HOST, 0)
 
 
-def _bound(probe: socket.socket, port: int) -> int:
+def _bound(probe: socket.socket, host: str, port: int) -> int:
     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        probe.bind((parts.HOST, port))
+        probe.bind((host, port))
     except OSError as error:
-        msg = f"port {port} cannot be used: {error.strerror}; name another"
+        msg = f"port {port} of {host} cannot be used: {error.strerror}; name another"
         raise UnavailableError(msg) from error
     return int(probe.getsockname()[1])
 
@@ -144,6 +156,7 @@ def _supervisor(
     settings: Settings,
     environ: Mapping[str, str],
     state: SupervisorState,
+    listening: Listening,
     workers: Workers,
     on_event: Callable[[str], None],
     definitions: str,
@@ -154,7 +167,7 @@ def _supervisor(
     complete = {**environ, **homes.environment(settings, dagster_home, state.redis_url)}
     children = [
         Child(part, complete, settings.home / "logs")
-        for part in _parts(settings.home, dagster_home, mark, state, workers, definitions)
+        for part in _parts(settings.home, dagster_home, mark, state, listening, workers, definitions)
     ]
 
     def write_state() -> None:
@@ -170,7 +183,13 @@ def _supervisor(
 
 
 def _parts(
-    home: Path, dagster_home: Path, mark: homes.StoreMark, state: SupervisorState, workers: Workers, definitions: str
+    home: Path,
+    dagster_home: Path,
+    mark: homes.StoreMark,
+    state: SupervisorState,
+    listening: Listening,
+    workers: Workers,
+    definitions: str,
 ) -> Sequence[Part]:
     sockets = Path(state.sockets)
     code = sockets / "code.sock"
@@ -186,7 +205,7 @@ def _parts(
         parts.web_part(web_port, workspace_file, (*needs, "code")),
         parts.worker_part(workers, needs),
         parts.daemon_part(web_port, workspace_file, (*needs, "code")),
-        parts.api_part(port, web_port),
+        parts.api_part(listening, port, web_port),
     ]
 
 

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from backtest_pipelines.api.listening import Listening
 from backtest_pipelines.errors import BacktestError
 from backtest_pipelines.graphql.names import LOCATION
 from backtest_pipelines.graphql.web_server import WebServer
@@ -79,15 +80,15 @@ def daemon_part(web_port: int, workspace_file: Path, needs: tuple[str, ...]) -> 
     return Part("daemon", [daemon, "run", "-w", workspace_file], beats, needs)
 
 
-def api_part(port: int, web_port: int) -> Part:
-    """Return the API, which answers when it passes questions on to the web server.
+def api_part(listening: Listening, port: int, web_port: int) -> Part:
+    """Return the API, which answers when it does and the web server that it passes on to does.
 
-    It is asked to only where the web server answers by itself: its log is spared what is no failure of its own.
+    Each is asked by itself: what is asked through the API may need a login.
     """
-    url, web_url = f"http://{HOST}:{port}", f"http://{HOST}:{web_port}"
+    url, web_url = listening.url(port), f"http://{HOST}:{web_port}"
     command = [sys.executable, "-m", "backtest_pipelines.api", "--port", str(port), "--dagster-url", web_url]
-    web, through = WebServer(web_url, REPLY_S), WebServer(url, REPLY_S)
-    return Part("api", command, lambda _pid: _is_healthy(url) and web.is_ready() and through.is_ready())
+    web = WebServer(web_url, REPLY_S)
+    return Part("api", [*command, *listening.options()], lambda _pid: _is_healthy(url) and web.is_ready())
 
 
 @dataclass

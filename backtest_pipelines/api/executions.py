@@ -1,0 +1,169 @@
+"""The routes of executions: what was asked through any door, what became of it, and its trades as files."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import JSONResponse, Response
+
+from backtest_pipelines.api.answers import answer_of
+from backtest_pipelines.api.problems import ConflictError, UnknownError
+from backtest_pipelines.api.services import Services, WithServices
+from backtest_pipelines.api.times import utc_text
+from backtest_pipelines.records.executions import Execution
+from backtest_pipelines.records.jobs import Job
+from backtest_pipelines.strategies import catalogue
+
+Status = Literal["pending", "completed", "failed"]
+
+MAX_LISTED: Final = 1000
+MAX_ID: Final = 2**53 - 1
+"""The largest whole number that every reader of JSON keeps exactly."""
+MEDIA_TYPES: Final = {
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+    "arrow": "application/vnd.apache.arrow.stream",
+}
+FOR_EVER: Final = "private, max-age=31536000, immutable"
+"""What an execution answered never changes."""
+
+ExecutionId = Annotated[int, Path(ge=1, le=MAX_ID)]
+
+router = APIRouter(prefix="/executions", tags=["executions"])
+
+
+@router.get("")
+async def recent(
+    services: WithServices,
+    limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 50,
+    strategy_name: str | None = None,
+    status: Status | None = None,
+) -> Response:
+    """List executions, newest first; those of jobs that are not done are pending."""
+    if strategy_name is not None:
+        catalogue.variant(strategy_name)
+    found: list[dict[str, Any]] = []
+    if status in (None, "pending"):
+        found += map(_pending, await services.call(services.jobs.open_last, limit, strategy_name))
+    if status != "pending":
+        found += map(_view, await services.call(services.executions.recent, limit, strategy_name, status))
+    found.sort(key=lambda view: (view["started_at"], view["execution_id"]), reverse=True)
+    return JSONResponse(found[:limit])
+
+
+@router.get("/{execution_id}")
+async def one(execution_id: ExecutionId, services: WithServices) -> Response:
+    """Return one execution."""
+    return JSONResponse(await _known(services, execution_id))
+
+
+@router.get("/{execution_id}/trades.{form}")
+async def trades(
+    execution_id: ExecutionId, form: Literal["csv", "parquet", "arrow"], services: WithServices
+) -> Response:
+    """Return the trades of an execution as a file."""
+    fingerprint = await _fingerprint(services, execution_id)
+    content = await services.call(_trades, services, fingerprint, form)
+    name = f"trades-{execution_id}.{form}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": FOR_EVER}
+    return Response(content, media_type=MEDIA_TYPES[form], headers=headers)
+
+
+@router.get("/{execution_id}/figures/equity.svg")
+async def equity(execution_id: ExecutionId, services: WithServices) -> Response:
+    """Draw the equity of an execution."""
+    fingerprint = await _fingerprint(services, execution_id)
+    content = await services.call(_equity, services, fingerprint)
+    return Response(content, media_type="image/svg+xml", headers={"Cache-Control": FOR_EVER})
+
+
+async def _known(services: Services, execution_id: int) -> dict[str, Any]:
+    execution = await services.call(services.executions.get, execution_id)
+    if execution is not None:
+        return _view(execution)
+    job = await services.call(services.jobs.of_execution, execution_id)
+    if job is None:
+        msg = f"there is no execution {execution_id}, or not any more"
+        raise UnknownError(msg)
+    return _pending(job)
+
+
+async def _fingerprint(services: Services, execution_id: int) -> str:
+    view = await _known(services, execution_id)
+    fingerprint: str | None = view["fingerprint"]
+    if fingerprint is None:
+        msg = f"execution {execution_id} has {view['status']}: it has no answer" + (
+            " yet" if view["status"] == "pending" else ""
+        )
+        raise ConflictError(msg)
+    return fingerprint
+
+
+def _view(execution: Execution) -> dict[str, Any]:
+    error = {"type": execution.error_type, "message": execution.error_message or ""}
+    return {
+        "execution_id": execution.id,
+        "strategy_name": execution.variant,
+        "status": execution.outcome,
+        **_question(json.loads(execution.parameters), execution.symbol),
+        "started_at": utc_text(execution.started_at),
+        "duration_ms": execution.duration_ms,
+        "cached": execution.cached,
+        "tier": execution.tier,
+        "row_count": execution.row_count,
+        "door": execution.door,
+        "attempt": execution.attempt,
+        "run_id": execution.run_id,
+        "job_id": execution.job_id,
+        "fingerprint": execution.fingerprint,
+        "error": error if execution.error_type else None,
+    }
+
+
+def _pending(job: Job) -> dict[str, Any]:
+    return {
+        "execution_id": job.execution_id,
+        "strategy_name": job.variant,
+        "status": "pending",
+        **_question(json.loads(job.request), job.symbol),
+        "started_at": utc_text(job.submitted_at),
+        "duration_ms": None,
+        "cached": False,
+        "tier": None,
+        "row_count": None,
+        "door": "rest",
+        "attempt": 1,
+        "run_id": job.run_id,
+        "job_id": job.job_id,
+        "fingerprint": None,
+        "error": None,
+    }
+
+
+def _question(content: dict[str, Any], symbol: str) -> dict[str, Any]:
+    return {
+        "parameters": {**content.get("parameters", {}), "symbol": symbol},
+        "from_date": content.get("from_date"),
+        "to_date": content.get("to_date"),
+        "phases": content.get("phases"),
+        "exit_at_expiry": content.get("exit_at_expiry"),
+    }
+
+
+def _trades(services: Services, fingerprint: str, form: str) -> bytes:
+    from backtest_pipelines.results.exports import WRITERS  # noqa: PLC0415 - with Arrow, see `answer_of`
+
+    table = answer_of(services.answers, fingerprint).trades
+    file = io.BytesIO()
+    WRITERS[f".{form}"](table, file)
+    return file.getvalue()
+
+
+def _equity(services: Services, fingerprint: str) -> str:
+    from backtest_pipelines.analytics.figures import equity_svg  # noqa: PLC0415 - with numpy, see `answer_of`
+    from backtest_pipelines.results.tables import equity_of  # noqa: PLC0415
+
+    return equity_svg(equity_of(answer_of(services.answers, fingerprint).equity))

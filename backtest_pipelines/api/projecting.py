@@ -1,0 +1,169 @@
+"""Puts on record what Dagster ran and what recorded nothing itself: runs that were cancelled, or lost their process.
+
+A run that gets as far as its question records it. Those that end before are found here, by when they were changed last:
+whoever launched them, by the UI, a schedule, GraphQL, or as a retry, each counts once for each variant and symbol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from backtest_pipelines.api.job_views import CANCELLED, UNSAID, run_failures
+from backtest_pipelines.api.services import Services
+from backtest_pipelines.errors import BacktestError
+from backtest_pipelines.graphql import documents, replies
+from backtest_pipelines.graphql.names import JOB_ID_TAG, PARENT_RUN_TAG, RETRY_NUMBER_TAG
+from backtest_pipelines.graphql.replies import EndedRun, RunFailure
+from backtest_pipelines.market.symbols import SYMBOLS
+from backtest_pipelines.records.executions import AlreadyRecordedError, Execution
+from backtest_pipelines.strategies import catalogue
+
+logger = logging.getLogger(__name__)
+
+EACH_S: Final = 3.0
+PAGE: Final = 100
+OVERLAP_S: Final = 30.0
+"""A run is noted as changed a moment before this can be seen, and clocks differ."""
+CURSOR: Final = "ended runs"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question of a run.
+
+    Attributes
+    ----------
+    variant, symbol : str
+    """
+
+    variant: str
+    symbol: str
+
+
+class Projection:
+    """Looks after the executions of runs that recorded none.
+
+    Parameters
+    ----------
+    services : Services
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._trouble = ""
+
+    async def look_after(self) -> None:
+        """Read on, every few seconds."""
+        while True:
+            try:
+                await self.read_on()
+                self._note("")
+            except BacktestError as error:
+                self._note(str(error))
+            except Exception:
+                logger.exception("a bug in reading Dagster's runs; it goes on")
+            await asyncio.sleep(EACH_S)
+
+    async def read_on(self) -> None:
+        """Record what has ended since the last time.
+
+        Raises
+        ------
+        UnavailableError
+            If the web server or the database does not answer; the next time begins at the same place.
+        """
+        services = self._services
+        cursor: str | None = await services.call(services.cursors.get, CURSOR)
+        read_to = float(cursor or 0)
+        furthest, page_after = read_to, None
+        while True:
+            reply = await services.web.ask(
+                documents.ENDED_RUNS, after=max(0.0, read_to - OVERLAP_S), limit=PAGE, cursor=page_after
+            )
+            runs = replies.ended_runs(reply)
+            await self._record([run for run in runs if _is_on_its_own(run)])
+            furthest = max([furthest, *(run.updated_at_s for run in runs)])
+            if len(runs) < PAGE:
+                break
+            page_after = runs[-1].state.run_id
+        if furthest > read_to:
+            await services.call(services.cursors.put, CURSOR, repr(furthest))
+
+    async def _record(self, runs: Sequence[EndedRun]) -> None:
+        missing = {run.state.run_id: await self._services.call(self._missing, run) for run in runs}
+        runs = [run for run in runs if missing[run.state.run_id]]
+        failed = [run.state.run_id for run in runs if run.state.status == "FAILURE"]
+        failures = await run_failures(self._services, failed)
+        for run in runs:
+            failure = CANCELLED if run.state.status == "CANCELED" else failures.get(run.state.run_id, UNSAID)
+            rows = [_row(run, asked, failure) for asked in missing[run.state.run_id]]
+            await self._services.call(self._insert, rows)
+
+    def _missing(self, run: EndedRun) -> list[Asked]:
+        recorded = {(row.variant, row.symbol) for row in self._services.executions.of_run(run.state.run_id)}
+        return [asked for asked in _asked(run) if (asked.variant, asked.symbol) not in recorded]
+
+    def _insert(self, rows: Sequence[Execution]) -> None:
+        for row in rows:
+            try:
+                self._services.executions.insert(row, run_has_ended=True)
+            except AlreadyRecordedError:  # another server was faster
+                continue
+
+    def _note(self, trouble: str) -> None:
+        """Log a change only: what fails every few seconds is said once."""
+        if trouble and not self._trouble:
+            logger.warning("Dagster's runs cannot be read just now: %s", trouble)
+        self._trouble = trouble
+
+
+def _is_on_its_own(run: EndedRun) -> bool:
+    """Say whether no job answers for the run: a job is put on record when it has ended."""
+    tags = run.state.tags
+    is_of_job = JOB_ID_TAG in tags and (PARENT_RUN_TAG not in tags or RETRY_NUMBER_TAG in tags)
+    return not is_of_job
+
+
+def _asked(run: EndedRun) -> list[Asked]:
+    assets = set(run.assets) or {run.job.removesuffix("_job")}
+    variants = [variant.name for variant in catalogue.variants() if variant.name in assets]
+    return [Asked(variant, symbol) for variant in variants for symbol in _symbols(run.state.tags)]
+
+
+def _symbols(tags: Mapping[str, str]) -> Sequence[str]:
+    """Return the symbols of a run: of one partition, or of a range of them."""
+    symbol = tags.get("dagster/partition")
+    first = tags.get("dagster/asset_partition_range_start", symbol)
+    last = tags.get("dagster/asset_partition_range_end", symbol)
+    if first not in SYMBOLS or last not in SYMBOLS:
+        return ()
+    return SYMBOLS[SYMBOLS.index(first) : SYMBOLS.index(last) + 1]
+
+
+def _row(run: EndedRun, asked: Asked, failure: RunFailure) -> Execution:
+    started_at_s = run.state.started_at_s or run.state.created_at_s
+    ended_at_s = run.state.ended_at_s or time.time()
+    config: Any = run.config.get("ops", {}).get(asked.variant, {}).get("config", {})
+    parameters = catalogue.variant(asked.variant).parameters
+    named = {parameter.name: config[parameter.name] for parameter in parameters if parameter.name in config}
+    rest = {name: value for name, value in config.items() if name not in named}
+    return Execution(
+        variant=asked.variant,
+        parameters=json.dumps({**rest, "parameters": named}, sort_keys=True, separators=(",", ":")),
+        symbol=asked.symbol,
+        door="dagster",
+        started_at=datetime.fromtimestamp(started_at_s, UTC),
+        duration_ms=max(0.0, (ended_at_s - started_at_s) * 1000),
+        outcome="failed",
+        error_type=failure.type,
+        error_message=failure.message,
+        attempt=int(run.state.tags.get(RETRY_NUMBER_TAG, "0")) + 1,
+        run_id=run.state.run_id,
+    )

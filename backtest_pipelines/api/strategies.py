@@ -1,0 +1,80 @@
+"""The routes of the catalogue: which variants there are, and what they can be asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from backtest_pipelines.api.problems import UnknownError
+from backtest_pipelines.errors import BadRequestError
+from backtest_pipelines.market.symbols import SYMBOLS
+from backtest_pipelines.strategies import catalogue
+from backtest_pipelines.strategies.parameters import Choice, Parameter
+from backtest_pipelines.strategies.variants import Variant
+
+router = APIRouter(prefix="/strategies", tags=["strategies"])
+
+
+@router.get("")
+async def every() -> list[dict[str, Any]]:
+    """List the variants."""
+    return [_view(variant) for variant in catalogue.variants()]
+
+
+@router.get("/{name}")
+async def one(name: str) -> dict[str, Any]:
+    """Return one variant."""
+    return _view(known_variant(name))
+
+
+def known_variant(name: str) -> Variant:
+    """Return the variant of a name that is part of a path.
+
+    Raises
+    ------
+    UnknownError
+        If there is none.
+    """
+    try:
+        return catalogue.variant(name)
+    except BadRequestError as error:
+        raise UnknownError(str(error)) from error
+
+
+def _view(variant: Variant) -> dict[str, Any]:
+    return {
+        "name": variant.name,
+        "description": variant.description,
+        "version": str(variant.revision),
+        "parameters": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                **{parameter.name: _schema(parameter) for parameter in variant.parameters},
+                "symbol": {
+                    "type": "string",
+                    "description": "Index whose options and futures are traded",
+                    "enum": list(SYMBOLS),
+                    "default": SYMBOLS[0],
+                },
+            },
+        },
+    }
+
+
+def _schema(parameter: Parameter) -> dict[str, Any]:
+    if isinstance(parameter, Choice):
+        return {
+            "type": "integer",
+            "description": f"{parameter.description}; {parameter.limit}",
+            "enum": list(parameter.meanings),
+            "default": parameter.default,
+        }
+    return {
+        "type": "number",
+        "description": f"{parameter.description}; {parameter.limit}",
+        "minimum": float(parameter.low),
+        "maximum": float(parameter.high),
+        "default": float(parameter.default),
+    }

@@ -1,0 +1,1 @@
+"""The login, over real connections to a real process."""

@@ -100,13 +100,13 @@ class AnswerFiles:
         UnavailableError
             If the folder or the file cannot be written.
         """
-        time_ns = int((time.time() if kept_s is None else kept_s) * 1e9)
+        time_s = time.time() if kept_s is None else kept_s
 
         def write(file: IO[bytes]) -> None:
             file.write(value)
             file.flush()
             # The time that the system would note is up to 10 ms late, and another machine's where the folder is shared.
-            os.utime(file.fileno(), ns=(time_ns, time_ns))
+            os.utime(file.fileno(), (time_s, time_s))
 
         write_atomic(self.path(fingerprint), write)
 

@@ -144,21 +144,15 @@ def test_an_unknown_selection_is_refused_and_invalidates_nothing(
 
 
 def test_hits_and_misses_are_those_on_record(workspace: Workspace) -> None:
-    with workspace.database.connection() as connection:
-        for variant, outcome, tier, executions in (
-            (WEEKLY, "completed", "redis", 5),
-            (WEEKLY, "completed", "file", 2),
-            (WEEKLY, "completed", "none", 3),
-            (WEEKLY, "failed", "none", 7),
-            (T1, "completed", "none", 1),
-        ):
-            connection.execute(
-                "INSERT INTO durations VALUES (?, 'rest', ?, ?, 0, ?, 1.0, 1.0, 1.0, '2024-07-01')",
-                *(variant, outcome, tier, executions),
-            )
+    for _ in range(3):
+        execute(REQUESTS[0], workspace)
+    execute(replace(REQUESTS[0], use_cache=False), workspace)
+    execute(REQUESTS[2], workspace)
+    with pytest.raises(BadRequestError):
+        execute(replace(REQUESTS[0], symbol="SENSEX"), workspace)
     stats = workspace.cache.stats()
-    assert (stats.total_cache_hits, stats.total_cache_misses, stats.total_cached_entries) == (7, 4, 0)
-    assert stats.by_variant == {WEEKLY: VariantCacheStats(0, 7), T1: VariantCacheStats(0, 0)}
+    assert (stats.total_cache_hits, stats.total_cache_misses, stats.total_cached_entries) == (2, 3, 2)
+    assert stats.by_variant == {WEEKLY: VariantCacheStats(1, 2), T1: VariantCacheStats(1, 0)}
 
 
 def test_memory_and_health_are_those_of_redis(workspace: Workspace, redis: RedisSettings | None) -> None:

@@ -12,8 +12,6 @@ import hashlib
 import struct
 from typing import Final
 
-from backtest_pipelines.results.codec import CorruptAnswerError
-
 _TIME: Final = struct.Struct(">d")
 _CHECKSUM_END: Final = 32
 _TIME_END: Final = _CHECKSUM_END + _TIME.size
@@ -47,6 +45,8 @@ def unseal(name: str, sealed: bytes) -> tuple[float, bytes]:
     """
     time, value = sealed[_CHECKSUM_END:_TIME_END], sealed[_TIME_END:]
     if _checksum(name, time, value) != sealed[:_CHECKSUM_END]:
+        from backtest_pipelines.results.codec import CorruptAnswerError  # noqa: PLC0415 - loads Arrow
+
         raise CorruptAnswerError(name, f"the checksum of its {len(sealed)} bytes does not match")
     return kept_s_in(time), value
 

@@ -100,7 +100,9 @@ def test_the_ui_is_read_behind_the_login(installation: Installation, browser: we
         assert [of for kind, of in seen if kind == "Network.webSocketFrameError"] == []
 
         browser.get(f"{url}/login")
-        clickable(browser, "//button[normalize-space(.)='Sign out']").click()
+        sign_out = "//button[normalize-space(.)='Sign out']"
+        clickable(browser, sign_out).click()
+        WebDriverWait(browser, PAGE_S).until(lambda driver: not driver.find_elements(By.XPATH, sign_out))
         browser.get(f"{url}/runs")
         assert browser.current_url == f"{url}/login?next=/runs"
     finally:

@@ -49,7 +49,7 @@ def test_every_line_is_json_with_the_ids_of_its_run_and_no_secret(tmp_path: Path
     assert {line["job_id"] for line in of_run} == {job.job_id}
     (executed,) = [line for line in of_run if line["execution_id"] is not None]
     assert executed["execution_id"] == done.execution_id
-    assert f"{WEEKLY} on NIFTY by dagster completed in" in executed["message"]
+    assert f"{WEEKLY} on NIFTY by rest completed in" in executed["message"]
     assert any("RUN_SUCCESS" in line["message"] for line in of_run)
     assert all(done.run_id not in line["message"] for line in worker if line["run_id"] != done.run_id)
 

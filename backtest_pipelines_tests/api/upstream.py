@@ -28,7 +28,9 @@ class Upstream:
     async def echo(self, request: web.Request) -> web.Response:
         """Keep what came, and answer with headers of every kind."""
         headers = [(name.decode(), value.decode()) for name, value in request.raw_headers]
-        self.requests.append((request.method, request.raw_path, headers, await request.read()))
+        body = await request.read()
+        if b"query EndedRuns" not in body:  # the API asks that by itself, each few seconds
+            self.requests.append((request.method, request.raw_path, headers, body))
         answer = web.Response(body=b"echo", status=207)
         for name, value in (
             ("Set-Cookie", "a=1"),

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from backtest_pipelines.api.problems import UnknownError
 
 if TYPE_CHECKING:
     from backtest_pipelines.results.answer import Answer
 
-logger = logging.getLogger(__name__)
+FOR_EVER: Final = "private, max-age=31536000, immutable"
+"""Cache-Control of what never changes: a fingerprint never names other bytes, nor an execution another answer."""
 
 
 def answer_bytes(folder: Path, fingerprint: str) -> bytes:
@@ -25,15 +25,9 @@ def answer_bytes(folder: Path, fingerprint: str) -> bytes:
         If the file cannot be read.
     """
     # The codec loads Arrow, 35 MB that a process which is never asked for an answer does without.
-    from backtest_pipelines.results.codec import CorruptAnswerError  # noqa: PLC0415
     from backtest_pipelines.results.files import AnswerFiles  # noqa: PLC0415
 
-    files = AnswerFiles(folder)
-    try:
-        value = files.read(fingerprint)
-    except CorruptAnswerError as error:
-        logger.warning("damaged answer file %s, treated as absent: %s", files.path(fingerprint), error)
-        value = None
+    value = AnswerFiles(folder).read_whole(fingerprint)
     if value is None:
         msg = f"no answer {fingerprint} is kept: ask its question again"
         raise UnknownError(msg)

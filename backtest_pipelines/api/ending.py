@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from typing import Literal, TypedDict
 
 from backtest_pipelines.api.job_views import CANCELLED, run_failures, unsaid
 from backtest_pipelines.api.services import Services
@@ -44,21 +45,46 @@ async def _failure(services: Services, job: Job, ended: EndedState, run: RunStat
 
 
 def _row(job: Job, run: RunState | None, failure: RunFailure) -> Execution:
-    submitted_s = job.submitted_at.timestamp()
-    started_s = (run.started_at_s or run.created_at_s) if run else submitted_s
-    ended_s = (run.ended_at_s if run else None) or time.time()
     return Execution(
         variant=job.variant,
         parameters=job.request,
         symbol=job.symbol,
         door="rest",
-        started_at=datetime.fromtimestamp(started_s, UTC),
-        duration_ms=max(0.0, (ended_s - started_s) * 1000),
-        outcome="failed",
-        error_type=failure.type,
-        error_message=failure.message,
+        **how_it_failed(failure, run, asked_at_s=job.submitted_at.timestamp()),
         attempt=max(1, run.attempts if run else 1),
         run_id=job.run_id,
         job_id=job.job_id,
         id=job.execution_id,
     )
+
+
+class Failed(TypedDict):
+    """The columns of an execution that say when and how it failed."""
+
+    started_at: datetime
+    duration_ms: float
+    outcome: Literal["failed"]
+    error_type: str
+    error_message: str
+
+
+def how_it_failed(failure: RunFailure, run: RunState | None, *, asked_at_s: float) -> Failed:
+    """Return when and how an execution failed whose run did not record it.
+
+    Parameters
+    ----------
+    failure : RunFailure
+    run : RunState or None
+        None where it had none, or it was deleted.
+    asked_at_s : float
+        When it was asked for, in seconds since 1970: its start where there is no run.
+    """
+    started_s = (run.started_at_s or run.created_at_s) if run else asked_at_s
+    ended_s = (run.ended_at_s if run else None) or time.time()
+    return {
+        "started_at": datetime.fromtimestamp(started_s, UTC),
+        "duration_ms": max(0.0, (ended_s - started_s) * 1000),
+        "outcome": "failed",
+        "error_type": failure.type,
+        "error_message": failure.message,
+    }

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Path, Query
 from starlette.responses import JSONResponse, Response
 
-from backtest_pipelines.api.answers import answer_of
+from backtest_pipelines.api.answers import FOR_EVER, answer_of
 from backtest_pipelines.api.problems import ConflictError, UnknownError
 from backtest_pipelines.api.services import Services, WithServices
-from backtest_pipelines.api.times import utc_text
 from backtest_pipelines.records.executions import Execution
 from backtest_pipelines.records.jobs import Job
+from backtest_pipelines.records.times import utc_text
 from backtest_pipelines.strategies import catalogue
 
 Status = Literal["pending", "completed", "failed"]
@@ -27,8 +27,6 @@ MEDIA_TYPES: Final = {
     "parquet": "application/vnd.apache.parquet",
     "arrow": "application/vnd.apache.arrow.stream",
 }
-FOR_EVER: Final = "private, max-age=31536000, immutable"
-"""What an execution answered never changes."""
 
 ExecutionId = Annotated[int, Path(ge=1, le=MAX_ID)]
 

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, Valida
 from starlette.exceptions import HTTPException
 
 from backtest_pipelines.errors import BadRequestError
+from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.strategies import catalogue
-from backtest_pipelines.strategies.question import Question, ask
+from backtest_pipelines.strategies.question import Question
 
 MAX_BODY_BYTES: Final = 1_000_000
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
@@ -48,17 +49,7 @@ class JobBody(BaseModel):
         BadRequestError
             Naming field, value and limit.
         """
-        return ask(
-            self.variant,
-            self.symbol,
-            self.parameters,
-            from_date=self.from_date,
-            to_date=self.to_date,
-            phases=self.phases,
-            exit_at_expiry=self.exit_at_expiry,
-            costs=self.costs,
-            brokerage_inr_per_order=self.brokerage_inr_per_order,
-        )
+        return ExecutionRequest(**dict(self)).question()
 
 
 @dataclass(frozen=True, slots=True)

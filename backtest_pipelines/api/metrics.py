@@ -10,9 +10,9 @@ from fastapi import APIRouter
 
 from backtest_pipelines.api.services import Services, WithServices
 from backtest_pipelines.api.strategies import known_variant
-from backtest_pipelines.api.times import utc_text
 from backtest_pipelines.records.executions import Execution
 from backtest_pipelines.records.metrics import Counts, VariantMetrics, by_variant, counts
+from backtest_pipelines.records.times import utc_text
 from backtest_pipelines.records.totals import read_totals
 
 RECENT_ERRORS: Final = 10

@@ -9,17 +9,23 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
+from backtest_pipelines.api.ending import how_it_failed
 from backtest_pipelines.api.job_views import CANCELLED, UNSAID, run_failures
 from backtest_pipelines.api.services import Services
 from backtest_pipelines.errors import BacktestError
 from backtest_pipelines.graphql import documents, replies
-from backtest_pipelines.graphql.names import JOB_ID_TAG, PARENT_RUN_TAG, RETRY_NUMBER_TAG
+from backtest_pipelines.graphql.names import (
+    JOB_ID_TAG,
+    PARENT_RUN_TAG,
+    PARTITION_TAG,
+    RANGE_END_TAG,
+    RANGE_START_TAG,
+    RETRY_NUMBER_TAG,
+)
 from backtest_pipelines.graphql.replies import EndedRun, RunFailure
 from backtest_pipelines.market.symbols import SYMBOLS
 from backtest_pipelines.records.executions import AlreadyRecordedError, Execution
@@ -139,17 +145,15 @@ def _asked(run: EndedRun) -> list[Asked]:
 
 def _symbols(tags: Mapping[str, str]) -> Sequence[str]:
     """Return the symbols of a run: of one partition, or of a range of them."""
-    symbol = tags.get("dagster/partition")
-    first = tags.get("dagster/asset_partition_range_start", symbol)
-    last = tags.get("dagster/asset_partition_range_end", symbol)
+    symbol = tags.get(PARTITION_TAG)
+    first = tags.get(RANGE_START_TAG, symbol)
+    last = tags.get(RANGE_END_TAG, symbol)
     if first not in SYMBOLS or last not in SYMBOLS:
         return ()
     return SYMBOLS[SYMBOLS.index(first) : SYMBOLS.index(last) + 1]
 
 
 def _row(run: EndedRun, asked: Asked, failure: RunFailure) -> Execution:
-    started_at_s = run.state.started_at_s or run.state.created_at_s
-    ended_at_s = run.state.ended_at_s or time.time()
     config: Any = run.config.get("ops", {}).get(asked.variant, {}).get("config", {})
     parameters = catalogue.variant(asked.variant).parameters
     named = {parameter.name: config[parameter.name] for parameter in parameters if parameter.name in config}
@@ -159,11 +163,7 @@ def _row(run: EndedRun, asked: Asked, failure: RunFailure) -> Execution:
         parameters=json.dumps({**rest, "parameters": named}, sort_keys=True, separators=(",", ":")),
         symbol=asked.symbol,
         door="dagster",
-        started_at=datetime.fromtimestamp(started_at_s, UTC),
-        duration_ms=max(0.0, (ended_at_s - started_at_s) * 1000),
-        outcome="failed",
-        error_type=failure.type,
-        error_message=failure.message,
+        **how_it_failed(failure, run.state, asked_at_s=run.state.created_at_s),
         attempt=int(run.state.tags.get(RETRY_NUMBER_TAG, "0")) + 1,
         run_id=run.state.run_id,
     )

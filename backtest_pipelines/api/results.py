@@ -8,13 +8,11 @@ from typing import Final
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from backtest_pipelines.api.answers import answer_bytes
+from backtest_pipelines.api.answers import FOR_EVER, answer_bytes
 from backtest_pipelines.api.services import WithServices
 from backtest_pipelines.errors import BadRequestError
 
 MEDIA_TYPE: Final = "application/vnd.backtest.answer"
-FOR_EVER: Final = "private, max-age=31536000, immutable"
-"""A fingerprint never names other bytes."""
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 
 

@@ -11,6 +11,7 @@ from backtest_pipelines.defs.failures import skipped
 from backtest_pipelines.defs.inbox import Stretch, decide, look
 from backtest_pipelines.defs.workspace import WorkspaceResource
 from backtest_pipelines.errors import BacktestError
+from backtest_pipelines.graphql.names import RANGE_END_TAG, RANGE_START_TAG
 from backtest_pipelines.panel.formats import peek_session
 from backtest_pipelines.panel.ingest import exchange_files
 
@@ -53,8 +54,8 @@ def _run_request(stretch: Stretch) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=stretch.key,
         tags={
-            "dagster/asset_partition_range_start": stretch.first,
-            "dagster/asset_partition_range_end": stretch.last,
+            RANGE_START_TAG: stretch.first,
+            RANGE_END_TAG: stretch.last,
         },
     )
 

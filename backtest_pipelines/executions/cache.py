@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backtest_pipelines.errors import BadRequestError, UnavailableError
-from backtest_pipelines.market.symbols import SYMBOLS
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.invalidations import Invalidations
+from backtest_pipelines.records.metrics import by_variant
 from backtest_pipelines.records.totals import read_totals
 from backtest_pipelines.results.store import AnswerStore
 from backtest_pipelines.strategies import catalogue
+from backtest_pipelines.strategies.question import check_symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +149,18 @@ class CacheControl:
                 used_mb, peak_mb = self._answers.cache.memory_mb()
         except UnavailableError:
             entries = Counter(entry.variant for entry in self._answers.valid_files())
-        hits, misses = self._look_ups()
+        asked = {
+            name: each.counts for name, each in by_variant(read_totals(self._database)).items() if each.counts.completed
+        }
         return CacheStats(
             total_cached_entries=entries.total(),
-            total_cache_hits=hits.total(),
-            total_cache_misses=misses.total(),
+            total_cache_hits=sum(counts.hits for counts in asked.values()),
+            total_cache_misses=sum(counts.misses for counts in asked.values()),
             memory_used_mb=used_mb,
             memory_peak_mb=peak_mb,
             by_variant={
-                name: VariantCacheStats(entries[name], hits[name]) for name in sorted({*entries, *hits, *misses})
+                name: VariantCacheStats(entries[name], asked[name].hits if name in asked else 0)
+                for name in sorted({*entries, *asked})
             },
         )
 
@@ -168,20 +172,11 @@ class CacheControl:
                 return CacheHealth("healthy", latency_ms, version)
         return CacheHealth("unavailable", None, None)
 
-    def _look_ups(self) -> tuple[Counter[str], Counter[str]]:
-        """Return hits and misses on record, by variant."""
-        hits: Counter[str] = Counter()
-        misses: Counter[str] = Counter()
-        for total in read_totals(self._database):
-            if total.outcome == "completed":
-                (misses if total.tier == "none" else hits)[total.variant] += total.executions
-        return hits, misses
-
 
 def _check(variant: str | None, symbol: str | None, older_than_s: float | None) -> None:
     if variant is not None:
         catalogue.variant(variant)
-    if symbol is not None and symbol not in SYMBOLS:
-        raise BadRequestError("symbol", symbol, catalogue.limit_of_names(symbol, SYMBOLS))
+    if symbol is not None:
+        check_symbol(symbol)
     if older_than_s is not None and not (math.isfinite(older_than_s) and older_than_s >= 0):
         raise BadRequestError("older_than_s", older_than_s, "allowed: 0 seconds or more")

@@ -10,6 +10,8 @@ JOB_ID_TAG: Final = "backtest/job_id"
 """Tag of a run that was launched for a job of the REST API; retries carry it too."""
 PARENT_RUN_TAG: Final = "dagster/parent_run_id"
 PARTITION_TAG: Final = "dagster/partition"
+RANGE_START_TAG: Final = "dagster/asset_partition_range_start"
+RANGE_END_TAG: Final = "dagster/asset_partition_range_end"
 WILL_RETRY_TAG: Final = "dagster/will_retry"
 RETRY_NUMBER_TAG: Final = "dagster/retry_number"
 

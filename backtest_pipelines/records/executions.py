@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, Literal
 
 from backtest_pipelines.errors import BacktestError, BadRequestError, BugError, RunGivenAwayError
 from backtest_pipelines.records.connection import Row
 from backtest_pipelines.records.database import Connection, Database, DuplicateError
+from backtest_pipelines.records.times import utc_text
 from backtest_pipelines.records.totals import add_to_totals
 
 Door = Literal["cli", "dagster", "python", "rest"]
@@ -197,7 +198,7 @@ def _inserted(connection: Connection, execution: Execution, *, fenced: bool = Tr
     """Insert a row and return its id, or None where its job has one already."""
     columns = _WRITTEN if execution.id is None else _COLUMNS
     row = [getattr(execution, name) for name in columns]
-    row[_START] = _text(execution.started_at)
+    row[_START] = utc_text(execution.started_at)
     row[_CACHED] = int(execution.cached)
     statement = _INSERT if execution.id is None else _INSERT_WITH_ID
     condition, run = (_UNLESS_GIVEN_AWAY, (execution.run_id,)) if fenced and execution.run_id else ("WHERE 1 = 1", ())
@@ -225,10 +226,6 @@ def _already_recorded(connection: Connection, executions: Sequence[Execution]) -
         if found := connection.execute(by_run, *key).one():
             return AlreadyRecordedError("run_id", execution.run_id, int(str(found[0])))
     return BugError(f"executions that are recorded together differ in their request or run; got {executions}")
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _execution(row: Row) -> Execution:

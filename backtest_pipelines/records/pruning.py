@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from backtest_pipelines.records.database import Database
+from backtest_pipelines.records.times import utc_text
 from backtest_pipelines.retention.limits import IN_USE_S
 from backtest_pipelines.retention.pruned import Pruned
 
@@ -91,11 +92,11 @@ def prune_executions(database: Database, *, older_than_s: float, most: int, dry_
 def _before(database: Database, older_than_s: float, most: int) -> str:
     """Return the start before which executions are pruned, as the table has it."""
     now = datetime.now(UTC)
-    too_old = _text(now - timedelta(seconds=older_than_s))
+    too_old = utc_text(now - timedelta(seconds=older_than_s))
     with database.connection() as connection:
         first_kept = connection.execute(_NEWEST, most - 1).one()
     beyond = too_old if first_kept is None else str(first_kept[0])
-    return min(max(too_old, beyond), _text(now - timedelta(seconds=IN_USE_S)))
+    return min(max(too_old, beyond), utc_text(now - timedelta(seconds=IN_USE_S)))
 
 
 def _delete(database: Database, before: str) -> int:
@@ -142,7 +143,3 @@ def _give_pages_back(database: Database) -> None:
         time.sleep(time.monotonic() - start_s)
     with database.connection() as connection:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # until then the file is as long as it was
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="microseconds")

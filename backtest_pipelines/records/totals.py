@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from backtest_pipelines.records.buckets import bucket
 from backtest_pipelines.records.database import Connection, Database
+from backtest_pipelines.records.times import utc_text
 
 if TYPE_CHECKING:
     from backtest_pipelines.records.executions import Execution
@@ -82,14 +83,13 @@ class Total:
 
 def add_to_totals(connection: Connection, executions: Iterable[Execution]) -> None:
     """Count executions, in the transaction that puts them on record."""
-    totals: dict[tuple[object, ...], Total] = {}
+    totals: dict[tuple[str, str, str, str, int], Total] = {}
     for execution in executions:
         total = _total(execution)
         totals[total.key] = total.with_another(totals[total.key]) if total.key in totals else total
     # In one order everywhere: two writers never wait for each other in turn.
-    for key in sorted(totals, key=str):
-        total = totals[key]
-        started_at = total.last_started_at.isoformat(timespec="microseconds")
+    for key, total in sorted(totals.items()):
+        started_at = utc_text(total.last_started_at)
         connection.execute(_ADD, *key, total.executions, total.sum_ms, total.min_ms, total.max_ms, started_at)
 
 

@@ -65,6 +65,24 @@ class AnswerFiles:
         found = self.read_with_time(fingerprint)
         return None if found is None else found[0]
 
+    def read_whole(self, fingerprint: str) -> bytes | None:
+        """Return the same, where a damaged file counts as none, with a warning.
+
+        Raises
+        ------
+        UnavailableError
+            If the file cannot be read.
+        """
+        try:
+            return self.read(fingerprint)
+        except CorruptAnswerError as error:
+            self.warn_of_damage(fingerprint, error)
+            return None
+
+    def warn_of_damage(self, fingerprint: str, error: CorruptAnswerError) -> None:
+        """Say that a file is damaged, and that its answer counts as one that was never kept."""
+        logger.warning("damaged answer file %s, treated as absent: %s", self.path(fingerprint), error)
+
     def read_with_time(self, fingerprint: str) -> tuple[bytes, float] | None:
         """Return the same, and when it was kept, in seconds since 1970.
 

@@ -108,7 +108,7 @@ class AnswerStore:
         try:
             found = self.look_up_file(fingerprint, variant, symbol)
         except CorruptAnswerError as error:
-            self._warn_of_damage(fingerprint, error)
+            self.files.warn_of_damage(fingerprint, error)
             return None
         if found is not None and reply is not None:  # or two time-outs would make one look-up slow
             self._put(name, found.bytes, found.kept_s)
@@ -188,11 +188,7 @@ class AnswerStore:
         UnavailableError
             If the file cannot be read.
         """
-        try:
-            return self.files.read(fingerprint)
-        except CorruptAnswerError as error:
-            self._warn_of_damage(fingerprint, error)
-            return None
+        return self.files.read_whole(fingerprint)
 
     def purge(self, variant: str | None = None, symbol: str | None = None) -> int:
         """Remove from Redis what is invalidated by now, answers and renderings; return how many answers.
@@ -271,9 +267,6 @@ class AnswerStore:
                 return kept_s, value
         self.cache.discard(name)
         return None
-
-    def _warn_of_damage(self, fingerprint: str, error: CorruptAnswerError) -> None:
-        logger.warning("damaged answer file %s, treated as absent: %s", self.files.path(fingerprint), error)
 
     def _put(self, name: str, value: bytes, kept_s: float) -> None:
         if self.cache is not None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import time
 from typing import Final, Protocol
 
 from backtest_pipelines.records.workers import Workers
-from backtest_pipelines.service.supervisor.sessions import in_session
+from backtest_pipelines.service.supervisor.sessions import children_in_session
 
 logger = logging.getLogger(__name__)
 
@@ -69,11 +68,8 @@ class Hearing:
             self._consumer.hub.call_soon(_lose_connection)
 
     def _a_child_is_idle(self) -> bool:
-        host, session = socket.gethostname(), os.getsid(0)
-        return any(
-            worker.run_id is None and worker.host == host and in_session(worker.pid, session)
-            for worker in self._workers.alive(FRESH_BEAT_S)
-        )
+        own = children_in_session(self._workers.alive(FRESH_BEAT_S), os.getsid(0))
+        return any(child.run_id is None for child in own)
 
 
 def _lose_connection() -> None:

@@ -113,8 +113,7 @@ def ask(  # noqa: PLR0913 - the parts of a question, all but two by keyword
         Naming field, value and limit of the first part that is wrong.
     """
     entry = catalogue.variant(variant)
-    if symbol not in SYMBOLS:
-        raise BadRequestError("symbol", symbol, catalogue.limit_of_names(symbol, SYMBOLS))
+    check_symbol(symbol)
     if exit_at_expiry not in EXITS_AT_EXPIRY:
         raise BadRequestError("exit_at_expiry", exit_at_expiry, f"allowed: {', '.join(EXITS_AT_EXPIRY)}")
     first = None if from_date is None else _date("from_date", from_date)
@@ -131,6 +130,18 @@ def ask(  # noqa: PLR0913 - the parts of a question, all but two by keyword
         exit_at_expiry="intrinsic" if exit_at_expiry == "intrinsic" else "close",
         brokerage_inr_per_order=_brokerage(costs=costs, value=brokerage_inr_per_order),
     )
+
+
+def check_symbol(symbol: str) -> None:
+    """Refuse what is no symbol.
+
+    Raises
+    ------
+    BadRequestError
+        Naming the symbols.
+    """
+    if symbol not in SYMBOLS:
+        raise BadRequestError("symbol", symbol, catalogue.limit_of_names(symbol, SYMBOLS))
 
 
 def _parameters(variant: Variant, given: Mapping[str, object]) -> dict[str, ParameterValue]:

@@ -19,7 +19,7 @@ from backtest_pipelines.graphql.web_server import WebServer
 from backtest_pipelines.logs import LogSettings
 from backtest_pipelines.records.workers import Workers
 from backtest_pipelines.service.supervisor.child import Part
-from backtest_pipelines.service.supervisor.sessions import Leader, in_session
+from backtest_pipelines.service.supervisor.sessions import Leader, children_in_session
 
 HOST = "127.0.0.1"
 REPLY_S = 2.0
@@ -116,9 +116,7 @@ class Beats:
 
     def are_fresh(self, leader_pid: int) -> bool:
         """Say whether a child of the worker has shown itself just now."""
-        host = socket.gethostname()
-        alive = self.workers.alive(FRESH_BEAT_S)
-        is_fresh = any(worker.host == host and in_session(worker.pid, leader_pid) for worker in alive)
+        is_fresh = bool(children_in_session(self.workers.alive(FRESH_BEAT_S), leader_pid))
         if is_fresh:
             self._heard_s = time.monotonic()
         return is_fresh

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import psutil
+
+from backtest_pipelines.records.workers import Worker
 
 POLL_S = 0.02
 SAME_START_S = 2.0
@@ -85,6 +88,12 @@ def in_session(pid: int, leader_pid: int) -> bool:
         return os.getsid(pid) == leader_pid
     except OSError:  # it ended just now, or it is another user's
         return False
+
+
+def children_in_session(workers: Iterable[Worker], leader_pid: int) -> list[Worker]:
+    """Return the children on record, of all machines, that run on this one in the session of a leader."""
+    host = socket.gethostname()
+    return [worker for worker in workers if worker.host == host and in_session(worker.pid, leader_pid)]
 
 
 def memory_mb(pids: list[int]) -> float | None:

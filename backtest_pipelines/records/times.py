@@ -1,4 +1,4 @@
-"""Times as the API writes them."""
+"""Times as text: as the tables keep them, and as the API writes them."""
 
 from __future__ import annotations
 

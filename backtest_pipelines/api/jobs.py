@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import JSONResponse, Response
 
+from backtest_pipelines.api.bodies import documented
 from backtest_pipelines.api.job_request import JobBody, job_request
 from backtest_pipelines.api.job_views import RUNS_AT_ONCE, STATUSES, Status, ended_state, run_states, state, views
 from backtest_pipelines.api.launching import Launcher
@@ -21,10 +22,6 @@ MAX_LISTED: Final = 500
 MAX_SEARCHED: Final = 10_000
 """Jobs that are looked through, newest first, for those of a status."""
 
-_BODY: Final = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": JobBody.model_json_schema()}}}
-}
-
 
 def _launcher(request: Request) -> Launcher:
     launcher: Launcher = request.state.launcher
@@ -36,7 +33,7 @@ WithLauncher = Annotated[Launcher, Depends(_launcher)]
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 
-@router.post("", status_code=201, openapi_extra=_BODY)
+@router.post("", status_code=201, openapi_extra=documented(JobBody))
 async def submit(request: Request, services: WithServices, launcher: WithLauncher) -> Response:
     """Accept a job. A request id that is known with this body names its job, which is answered with 200."""
     asked = await job_request(request)

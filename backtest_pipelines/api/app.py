@@ -19,6 +19,7 @@ from backtest_pipelines.api.launching import Launcher
 from backtest_pipelines.api.listening import Listening
 from backtest_pipelines.api.login.middleware import Login
 from backtest_pipelines.api.login.tokens import Tokens
+from backtest_pipelines.api.opened_workspace import OpenedWorkspace
 from backtest_pipelines.api.projecting import Projection
 from backtest_pipelines.api.services import Services
 from backtest_pipelines.api.web_server import WebServer
@@ -85,6 +86,7 @@ async def _lifespan(app: FastAPI, settings: Settings, dagster_url: str) -> Async
             database=database,
             answers=settings.home / "answers",
             web=WebServer(dagster_url, session),
+            workspace=OpenedWorkspace(settings, database),
         )
         launcher = Launcher(services, keep_s=settings.limits.job_keep_h * 3600)
         app.router.default = _all_else(Gateway(dagster_url, session))

@@ -12,6 +12,7 @@ from typing import Annotated, Final, ParamSpec, TypeVar
 
 from fastapi import Depends, Request
 
+from backtest_pipelines.api.opened_workspace import OpenedWorkspace
 from backtest_pipelines.api.web_server import WebServer
 from backtest_pipelines.records.cursors import Cursors
 from backtest_pipelines.records.database import Database
@@ -38,6 +39,8 @@ class Services:
     answers : Path
         Folder of the answers.
     web : WebServer
+    workspace : OpenedWorkspace
+        For what computes, or looks at the cache.
     """
 
     jobs: JobRecords
@@ -46,6 +49,7 @@ class Services:
     database: Database
     answers: Path
     web: WebServer
+    workspace: OpenedWorkspace
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "records"))
 
     async def call(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
@@ -56,8 +60,9 @@ class Services:
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **named))
 
     def close(self) -> None:
-        """End the threads, after what they are doing."""
+        """End the threads, after what they are doing, and close the workspace."""
         self._threads.shutdown()
+        self.workspace.close()
 
 
 def _of_request(request: Request) -> Services:

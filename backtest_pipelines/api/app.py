@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backtest_pipelines import __version__
-from backtest_pipelines.api import executions, jobs, metrics, problems, results, strategies
+from backtest_pipelines.api import execute, executions, jobs, metrics, problems, results, strategies
 from backtest_pipelines.api.gateway import Gateway, new_session
 from backtest_pipelines.api.guard import Guard, normal_path
 from backtest_pipelines.api.launching import Launcher
@@ -21,6 +21,7 @@ from backtest_pipelines.api.login.middleware import Login
 from backtest_pipelines.api.login.tokens import Tokens
 from backtest_pipelines.api.opened_workspace import OpenedWorkspace
 from backtest_pipelines.api.projecting import Projection
+from backtest_pipelines.api.recording import Recorder
 from backtest_pipelines.api.services import Services
 from backtest_pipelines.api.web_server import WebServer
 from backtest_pipelines.executions.settings import Settings
@@ -59,6 +60,7 @@ def create_app(settings: Settings, dagster_url: str, listening: Listening) -> Gu
     )
     problems.install(app)
     version_1 = APIRouter(prefix=f"{PREFIX}/v1")
+    version_1.include_router(execute.router)
     version_1.include_router(jobs.router)
     version_1.include_router(results.router)
     version_1.include_router(strategies.router)
@@ -79,14 +81,16 @@ async def _health() -> dict[str, str]:
 async def _lifespan(app: FastAPI, settings: Settings, dagster_url: str) -> AsyncIterator[dict[str, Any]]:
     database = Database(settings.database)
     async with new_session() as session:
+        records = ExecutionRecords(database)
         services = Services(
             jobs=JobRecords(database),
-            executions=ExecutionRecords(database),
+            executions=records,
             cursors=Cursors(database),
             database=database,
             answers=settings.home / "answers",
             web=WebServer(dagster_url, session),
             workspace=OpenedWorkspace(settings, database),
+            recorder=Recorder(records),
         )
         launcher = Launcher(services, keep_s=settings.limits.job_keep_h * 3600)
         app.router.default = _all_else(Gateway(dagster_url, session))

@@ -183,7 +183,7 @@ class Launcher:
                 logger.warning("jobs are looked after again")
 
 
-def _of_request(request: Request) -> Launcher:
+async def _of_request(request: Request) -> Launcher:
     launcher: Launcher = request.state.launcher
     return launcher
 

@@ -75,7 +75,7 @@ class Services:
         self.workspace.close()
 
 
-def _of_request(request: Request) -> Services:
+async def _of_request(request: Request) -> Services:
     services: Services = request.state.services
     return services
 

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backtest_pipelines import __version__
 from backtest_pipelines.api import execute, executions, jobs, metrics, problems, results, strategies
+from backtest_pipelines.api.desk import Desk
 from backtest_pipelines.api.gateway import Gateway, new_session
 from backtest_pipelines.api.guard import Guard, normal_path
 from backtest_pipelines.api.launching import Launcher
@@ -21,7 +22,6 @@ from backtest_pipelines.api.login.middleware import Login
 from backtest_pipelines.api.login.tokens import Tokens
 from backtest_pipelines.api.opened_workspace import OpenedWorkspace
 from backtest_pipelines.api.projecting import Projection
-from backtest_pipelines.api.recording import Recorder
 from backtest_pipelines.api.services import Services
 from backtest_pipelines.api.web_server import WebServer
 from backtest_pipelines.executions.settings import Settings
@@ -82,6 +82,7 @@ async def _lifespan(app: FastAPI, settings: Settings, dagster_url: str) -> Async
     database = Database(settings.database)
     async with new_session() as session:
         records = ExecutionRecords(database)
+        workspace = OpenedWorkspace(settings, database)
         services = Services(
             jobs=JobRecords(database),
             executions=records,
@@ -89,8 +90,8 @@ async def _lifespan(app: FastAPI, settings: Settings, dagster_url: str) -> Async
             database=database,
             answers=settings.home / "answers",
             web=WebServer(dagster_url, session),
-            workspace=OpenedWorkspace(settings, database),
-            recorder=Recorder(records),
+            workspace=workspace,
+            desk=Desk(workspace, records),
         )
         launcher = Launcher(services, keep_s=settings.limits.job_keep_h * 3600)
         app.router.default = _all_else(Gateway(dagster_url, session))

@@ -38,7 +38,7 @@ async def execute(request: Request, services: WithServices, launcher: WithLaunch
     """Answer a question, or accept a job that does."""
     asked = await execute_request(request)
     if asked.key is None and not asked.is_async:
-        return await _answered(services, asked, None)
+        return await _answered(services, asked)
     job, is_new = await services.call(
         services.jobs.add,
         request_id=asked.key,
@@ -53,26 +53,29 @@ async def execute(request: Request, services: WithServices, launcher: WithLaunch
             return JSONResponse(_accepted(job, "pending"))
         (view,) = await views(services, [job])
         return JSONResponse(_accepted(job, view["status"]))
-    return await (_answered(services, asked, job) if is_new else _answered_before(services, job))
+    return await (_answered_for(services, asked, job) if is_new else _answered_before(services, job))
 
 
-async def _answered(services: Services, asked: ExecuteRequest, job: Job | None) -> Response:
+async def _answered(services: Services, asked: ExecuteRequest) -> Response:
+    given = await services.desk.kept(asked.request, asked.question)
+    if given is None:
+        given = await services.desk.record(await services.compute(_serve, services.workspace, asked, None))
+    return _completed(given.execution_id, given.row, given.json)
+
+
+async def _answered_for(services: Services, asked: ExecuteRequest, job: Job) -> Response:
     try:
         served = await services.compute(_serve, services.workspace, asked, job)
     except UnavailableError as error:
-        if job is None:
-            raise
         # Left open: it is launched as a run, which is tried again until it has its answer.
         msg = f"{error}; job {job.job_id} goes on: look at it, or ask again with the same key"
         raise UnavailableError(msg) from error
     except Exception:
-        if job is not None:
-            await services.call(services.jobs.end, job.job_id, "failed")
+        await services.call(services.jobs.end, job.job_id, "failed")
         raise
-    execution_id = await services.recorder.record(served.row)
-    if job is not None:
-        await services.call(services.jobs.end, job.job_id, "completed")
-    return _completed(execution_id, served.row, served.answer.json)
+    given = await services.desk.record(served)
+    await services.call(services.jobs.end, job.job_id, "completed")
+    return _completed(given.execution_id, given.row, given.json)
 
 
 async def _answered_before(services: Services, job: Job) -> Response:

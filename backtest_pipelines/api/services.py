@@ -12,8 +12,8 @@ from typing import Annotated, Final, ParamSpec, TypeVar
 
 from fastapi import Depends, Request
 
+from backtest_pipelines.api.desk import Desk
 from backtest_pipelines.api.opened_workspace import OpenedWorkspace
-from backtest_pipelines.api.recording import Recorder
 from backtest_pipelines.api.web_server import WebServer
 from backtest_pipelines.records.cursors import Cursors
 from backtest_pipelines.records.database import Database
@@ -42,7 +42,8 @@ class Services:
     web : WebServer
     workspace : OpenedWorkspace
         For what computes, or looks at the cache.
-    recorder : Recorder
+    desk : Desk
+        Where questions are answered.
     """
 
     jobs: JobRecords
@@ -52,7 +53,7 @@ class Services:
     answers: Path
     web: WebServer
     workspace: OpenedWorkspace
-    recorder: Recorder
+    desk: Desk
     _looking: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "records"))
     _computing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "answers"))
 
@@ -71,7 +72,7 @@ class Services:
         """End the threads, after what they are doing, and close the workspace."""
         self._looking.shutdown()
         self._computing.shutdown()
-        self.recorder.close()
+        self.desk.close()
         self.workspace.close()
 
 

@@ -39,6 +39,26 @@ class Rendered:
     computed: Answer | None = None
 
 
+def kept_rendering(place: tuple[str, str, str], workspace: Workspace) -> Rendered | None:
+    """Return a valid answer whose JSON is kept, or None where it is not.
+
+    Parameters
+    ----------
+    place : (str, str, str)
+        Fingerprint, variant and symbol.
+    workspace : Workspace
+
+    Raises
+    ------
+    UnavailableError
+        If it is not known what was invalidated.
+    """
+    packed = workspace.answers.look_up_rendering(*place, KIND)
+    if packed is None:
+        return None
+    return Rendered(packed[_ROW_COUNT_BYTES:], int.from_bytes(packed[:_ROW_COUNT_BYTES], "big"), "redis")
+
+
 def rendered(named: Named, workspace: Workspace, *, use_cache: bool) -> Rendered:
     """Return an answer as JSON: found, or else computed and kept.
 
@@ -47,10 +67,8 @@ def rendered(named: Named, workspace: Workspace, *, use_cache: bool) -> Rendered
     UnavailableError
         If a file cannot be read or written.
     """
-    if use_cache:
-        kept = workspace.answers.look_up_rendering(*named.place, KIND)
-        if kept is not None:
-            return _unpacked(kept)
+    if use_cache and (kept := kept_rendering(named.place, workspace)):
+        return kept
     given = answer(named, workspace, use_cache=use_cache)
     decoded = decode(given.bytes)
     content = _json(decoded)
@@ -67,9 +85,8 @@ def rendered_once_given(fingerprint: str, variant: str, symbol: str, workspace: 
         If its file cannot be read.
     """
     place = (fingerprint, variant, symbol)
-    kept = workspace.answers.look_up_rendering(*place, KIND)
-    if kept is not None:
-        return _unpacked(kept)
+    if kept := kept_rendering(place, workspace):
+        return kept
     try:
         found = workspace.answers.files.read_with_time(fingerprint)
         decoded = decode(found[0]) if found else None
@@ -86,10 +103,6 @@ def rendered_once_given(fingerprint: str, variant: str, symbol: str, workspace: 
 def _keep(place: tuple[str, str, str], workspace: Workspace, content: bytes, row_count: int, kept_s: float) -> None:
     packed = row_count.to_bytes(_ROW_COUNT_BYTES, "big") + content
     workspace.answers.keep_rendering(*place, KIND, packed, kept_s=kept_s)
-
-
-def _unpacked(packed: bytes) -> Rendered:
-    return Rendered(packed[_ROW_COUNT_BYTES:], int.from_bytes(packed[:_ROW_COUNT_BYTES], "big"), "redis")
 
 
 def _json(decoded: Answer) -> bytes:

@@ -35,14 +35,9 @@ async def read_json(request: Request) -> object:
         if len(body) > MAX_BODY_BYTES:
             raise HTTPException(413, f"the body is too large; allowed: {MAX_BODY_BYTES:,} bytes")
     try:
-        return json.loads(body, parse_constant=_refuse)
+        return json.loads(body)
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, f"the body is no JSON: {error}") from error
-
-
-def _refuse(constant: str) -> None:
-    msg = f"{constant} is no value of JSON"
-    raise ValueError(msg)
 
 
 def checked(model: type[_Body], content: object) -> _Body:

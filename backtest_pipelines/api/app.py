@@ -12,7 +12,8 @@ from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backtest_pipelines import __version__
-from backtest_pipelines.api import executions, jobs, metrics, problems, results, strategies
+from backtest_pipelines.api import cache, executions, jobs, metrics, problems, results, strategies
+from backtest_pipelines.api.cache_figures import CacheFigures
 from backtest_pipelines.api.gateway import Gateway, new_session
 from backtest_pipelines.api.guard import Guard, normal_path
 from backtest_pipelines.api.launching import Launcher
@@ -64,6 +65,7 @@ def create_app(settings: Settings, dagster_url: str, listening: Listening) -> Gu
     version_1.include_router(strategies.router)
     version_1.include_router(executions.router)
     version_1.include_router(metrics.router)
+    version_1.include_router(cache.router)
     app.include_router(version_1)
     app.add_api_route("/health", _health, methods=["GET"], tags=["health"])
     login = Login(app, settings.home, is_open=listening.is_open, is_behind_tls=listening.is_behind_tls)
@@ -88,18 +90,20 @@ async def _lifespan(app: FastAPI, settings: Settings, dagster_url: str) -> Async
             web=WebServer(dagster_url, session),
             workspace=OpenedWorkspace(settings, database),
         )
+        cache_figures = CacheFigures(services)
         launcher = Launcher(services, keep_s=settings.limits.job_keep_h * 3600)
         app.router.default = _all_else(Gateway(dagster_url, session))
         looking_after = asyncio.gather(launcher.look_after(), Projection(services).look_after())
         # What was made so far stays: collections need not look at it, which halves the slowest answers.
         gc.freeze()
         try:
-            yield {"services": services, "launcher": launcher}
+            yield {"services": services, "launcher": launcher, "cache_figures": cache_figures}
         finally:
             looking_after.cancel()
             with suppress(asyncio.CancelledError):
                 await looking_after
             await launcher.finish()
+            await cache_figures.close()
             services.close()
             database.close()
 

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backtest_pipelines import __version__
 from backtest_pipelines.api import cache, executions, jobs, metrics, problems, readiness, results, strategies
-from backtest_pipelines.api.cache_figures import CacheFigures
+from backtest_pipelines.api.figures import Figures
 from backtest_pipelines.api.gateway import Gateway, new_session
 from backtest_pipelines.api.guard import Guard, normal_path
 from backtest_pipelines.api.launching import Launcher
@@ -93,7 +93,8 @@ async def _lifespan(app: FastAPI, settings: Settings, dagster_url: str) -> Async
             workspace=OpenedWorkspace(settings, database),
         )
         projection = Projection(services)
-        cache_figures = CacheFigures(services)
+        lookout = Lookout(services, projection)
+        figures = Figures(services, lookout)
         launcher = Launcher(services, keep_s=settings.limits.job_keep_h * 3600)
         app.router.default = _all_else(Gateway(dagster_url, session))
         looking_after = asyncio.gather(launcher.look_after(), projection.look_after())
@@ -103,15 +104,15 @@ async def _lifespan(app: FastAPI, settings: Settings, dagster_url: str) -> Async
             yield {
                 "services": services,
                 "launcher": launcher,
-                "cache_figures": cache_figures,
-                "lookout": Lookout(services, projection),
+                "lookout": lookout,
+                "figures": figures,
             }
         finally:
             looking_after.cancel()
             with suppress(asyncio.CancelledError):
                 await looking_after
             await launcher.finish()
-            await cache_figures.close()
+            await figures.close()
             services.close()
             database.close()
 

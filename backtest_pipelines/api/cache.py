@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from backtest_pipelines.api.services import Services, WithServices
-from backtest_pipelines.executions import cache
+
+if TYPE_CHECKING:
+    from backtest_pipelines.executions.cache import CacheHealth, CacheStats
 
 router = APIRouter(prefix="/cache", tags=["cache"])
 
@@ -96,9 +98,9 @@ def _invalidate(services: Services, selection: Selection) -> int:
     return control.invalidate(selection.strategy_name, selection.symbol, selection.older_than)
 
 
-def _stats(services: Services) -> cache.CacheStats:
+def _stats(services: Services) -> CacheStats:
     return services.workspace.get().cache.stats()
 
 
-def _health(services: Services) -> cache.CacheHealth:
+def _health(services: Services) -> CacheHealth:
     return services.workspace.get().cache.health()

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter
 
-from backtest_pipelines.api.cache_figures import WithCacheFigures
+from backtest_pipelines.api.figures import WithFigures
 from backtest_pipelines.api.services import Services, WithServices
 from backtest_pipelines.api.strategies import known_variant
 from backtest_pipelines.records.executions import Execution
@@ -24,9 +24,9 @@ router = APIRouter(prefix="/metrics", tags=["metrics"])
 
 
 @router.get("")
-async def every(services: WithServices, cache_figures: WithCacheFigures) -> dict[str, Any]:
+async def every(services: WithServices, figures: WithFigures) -> dict[str, Any]:
     """Return the metrics of all executions, by whichever door they came in."""
-    held = await cache_figures.held()
+    held = await figures.held.get()
     uptime_seconds = time.monotonic() - _STARTED_S
     overall, variants = await services.call(_read, services)
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
@@ -21,8 +22,8 @@ from backtest_pipelines.strategies import catalogue
 if TYPE_CHECKING:
     from backtest_pipelines.executions.cache import Held
 
-LIMITS_S: Final = tuple(float(f"{step}e{decade}") for decade in range(-4, 3) for step in (1, 2.5, 5))
-"""Upper limits of the histogram's buckets, 0.1 ms to 500 s: three a decade of the twenty that are kept."""
+LIMITS_S: Final = tuple(float(f"{step}e{decade}") for decade in range(-4, 2) for step in (2.5, 5, 10))
+"""Upper limits of the histogram's buckets, 0.25 ms to 100 s: three a decade of the twenty that are kept."""
 _KEPT: Final = [
     *((str(limit), LIMITS_MS.index(float(f"{limit * 1000:.6g}"))) for limit in LIMITS_S),
     ("+Inf", COUNT - 1),
@@ -124,14 +125,14 @@ def _durations(totals: Iterable[Total]) -> Metric:
 
 
 def _last_executions(totals: Iterable[Total]) -> Metric:
-    last: dict[str, float] = {}
+    last: dict[str, datetime] = {}
     for total in totals:
-        last[total.variant] = max(last.get(total.variant, 0.0), total.last_started_at.timestamp())
+        last[total.variant] = max(last.get(total.variant, total.last_started_at), total.last_started_at)
     return _gauge(
         "backtest_last_execution_timestamp_seconds",
         "When the last execution on record began, in seconds since 1970",
         ["strategy"],
-        [([variant], last_s) for variant, last_s in sorted(last.items())],
+        [([variant], started_at.timestamp()) for variant, started_at in sorted(last.items())],
     )
 
 

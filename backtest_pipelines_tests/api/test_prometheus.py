@@ -23,7 +23,7 @@ from backtest_pipelines_tests.docs.markdown import DOCS, first_cells
 WEEKLY, T1 = "call_sell_future_buy_weekly", "call_sell_future_buy_t1"
 FAILED = {"outcome": "failed", "error_type": "BadDataError", "error_message": "so it is"}
 COMPLETED = {"outcome": "completed", "row_count": 7, "fingerprint": "f" * 64}
-DURATIONS_MS = (0.05, 0.1, 0.11, 3.0, 25.0, 25.1, 499_999.0, 600_000.0)
+DURATIONS_MS = (0.2, 0.25, 0.26, 3.0, 25.0, 25.1, 99_999.0, 600_000.0)
 STARTED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
 Labels = dict[str, str]

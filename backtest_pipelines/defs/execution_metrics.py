@@ -13,6 +13,7 @@ import dagster as dg
 from backtest_pipelines.analytics.bars import stacked_bars_data_uri
 from backtest_pipelines.analytics.figures import BOOKED_COLOUR, EQUITY_COLOUR
 from backtest_pipelines.defs.failures import RETRY_WHEN_UNAVAILABLE, dagster_failures, skipped
+from backtest_pipelines.defs.metadata import plain_value
 from backtest_pipelines.defs.workspace import WorkspaceResource
 from backtest_pipelines.errors import BacktestError
 from backtest_pipelines.executions.workspace import Workspace
@@ -90,9 +91,9 @@ def metrics_metadata(workspace: Workspace) -> dict[str, dg.MetadataValue]:
         ),
         "doors": _table({"variant": "string", "door": "string", **_NUMBERS}, _by_door(totals)),
         **{f"durations: {name}": _picture(of) for name, of in known.items()},
-        **{name: _value(number) for name, number in _numbers(totals).items()},
+        **{name: plain_value(number) for name, number in _numbers(totals).items()},
         **{
-            f"{name}: {variant}": _value(number)
+            f"{name}: {variant}": plain_value(number)
             for variant, of in known.items()
             for name, number in _numbers(of).items()
         },
@@ -148,12 +149,6 @@ def _error(failure: Execution) -> Cells:
 def _table(columns: Mapping[str, str], rows: Iterable[Cells]) -> dg.MetadataValue:
     schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()])
     return dg.MetadataValue.table([dg.TableRecord(row) for row in rows], schema)
-
-
-def _value(number: float | None) -> dg.MetadataValue:
-    if number is None:
-        return dg.MetadataValue.null()
-    return dg.MetadataValue.int(number) if isinstance(number, int) else dg.MetadataValue.float(number)
 
 
 def _picture(totals: Iterable[Total]) -> dg.MetadataValue:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backtest_pipelines import __version__
@@ -28,6 +28,7 @@ from backtest_pipelines.api.desk import Desk
 from backtest_pipelines.api.figures import Figures
 from backtest_pipelines.api.gateway import Gateway, new_session
 from backtest_pipelines.api.guard import Guard, normal_path
+from backtest_pipelines.api.known_queries import only_known_queries
 from backtest_pipelines.api.launching import Launcher
 from backtest_pipelines.api.listening import Listening
 from backtest_pipelines.api.login.middleware import Login
@@ -73,7 +74,7 @@ def create_app(settings: Settings, dagster_url: str, listening: Listening) -> Tr
         redirect_slashes=False,
     )
     problems.install(app)
-    version_1 = APIRouter(prefix=f"{PREFIX}/v1")
+    version_1 = APIRouter(prefix=f"{PREFIX}/v1", dependencies=[Depends(only_known_queries)])
     version_1.include_router(execute.router)
     version_1.include_router(jobs.router)
     version_1.include_router(results.router)

@@ -19,6 +19,7 @@ from backtest_pipelines.api import (
     jobs,
     metrics,
     problems,
+    prometheus,
     readiness,
     results,
     strategies,
@@ -36,6 +37,7 @@ from backtest_pipelines.api.opened_workspace import OpenedWorkspace
 from backtest_pipelines.api.projecting import Projection
 from backtest_pipelines.api.readiness import Lookout
 from backtest_pipelines.api.services import Services
+from backtest_pipelines.api.traffic import Traffic
 from backtest_pipelines.api.web_server import WebServer
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.records.cursors import Cursors
@@ -46,7 +48,7 @@ from backtest_pipelines.records.jobs import JobRecords
 PREFIX: Final = "/api"
 
 
-def create_app(settings: Settings, dagster_url: str, listening: Listening) -> Guard:
+def create_app(settings: Settings, dagster_url: str, listening: Listening) -> Traffic:
     """Return the application. Nothing is opened or connected before it starts.
 
     Parameters
@@ -83,8 +85,11 @@ def create_app(settings: Settings, dagster_url: str, listening: Listening) -> Gu
     app.include_router(version_1)
     app.add_api_route("/health", _health, methods=["GET"], tags=["health"])
     app.include_router(readiness.router)
+    app.include_router(prometheus.router)
     login = Login(app, settings.home, is_open=listening.is_open, is_behind_tls=listening.is_behind_tls)
-    return Guard(login, listening.host, listening.names)
+    traffic = Traffic(Guard(login, listening.host, listening.names))
+    app.state.traffic = traffic
+    return traffic
 
 
 async def _health() -> dict[str, str]:

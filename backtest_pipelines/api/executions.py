@@ -67,7 +67,7 @@ async def trades(
 ) -> Response:
     """Return the trades of an execution as a file."""
     fingerprint = await _fingerprint(services, execution_id)
-    content = await services.call(_trades, services, fingerprint, form)
+    content = await services.call(_trades, services, fingerprint, execution_id, form)
     name = f"trades-{execution_id}.{form}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": FOR_EVER}
     return Response(content, media_type=MEDIA_TYPES[form], headers=headers)
@@ -77,7 +77,7 @@ async def trades(
 async def equity(execution_id: ExecutionId, services: WithServices) -> Response:
     """Draw the equity of an execution."""
     fingerprint = await _fingerprint(services, execution_id)
-    content = await services.call(_equity, services, fingerprint)
+    content = await services.call(_equity, services, fingerprint, execution_id)
     return Response(content, media_type="image/svg+xml", headers={"Cache-Control": FOR_EVER})
 
 
@@ -154,17 +154,17 @@ def _question(content: dict[str, Any], symbol: str) -> dict[str, Any]:
     }
 
 
-def _trades(services: Services, fingerprint: str, form: str) -> bytes:
+def _trades(services: Services, fingerprint: str, execution_id: int, form: str) -> bytes:
     from backtest_pipelines.results.exports import WRITERS  # noqa: PLC0415 - with Arrow, see `answer_of`
 
-    table = answer_of(services.answers, fingerprint).trades
+    table = answer_of(services.answers, fingerprint, execution_id).trades
     file = io.BytesIO()
     WRITERS[f".{form}"](table, file)
     return file.getvalue()
 
 
-def _equity(services: Services, fingerprint: str) -> str:
+def _equity(services: Services, fingerprint: str, execution_id: int) -> str:
     from backtest_pipelines.analytics.figures import equity_svg  # noqa: PLC0415 - with numpy, see `answer_of`
     from backtest_pipelines.results.tables import equity_of  # noqa: PLC0415
 
-    return equity_svg(equity_of(answer_of(services.answers, fingerprint).equity))
+    return equity_svg(equity_of(answer_of(services.answers, fingerprint, execution_id).equity))

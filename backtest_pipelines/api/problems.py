@@ -36,10 +36,15 @@ class UnknownError(BacktestError):
     """There is no such thing here, or not any more. A retry cannot help."""
 
 
+class GoneError(BacktestError):
+    """What was here was removed. A retry cannot help, asking its question again can."""
+
+
 _STATUSES: Final[tuple[tuple[type[BacktestError], int], ...]] = (
     (ConflictError, 409),
     (RequestConflictError, 409),
     (UnknownError, 404),
+    (GoneError, 410),
     (BadRequestError, 422),
     (MissingDataError, 404),
     (BadDataError, 500),

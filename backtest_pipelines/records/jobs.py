@@ -201,6 +201,12 @@ class JobRecords:
         order = "ORDER BY submitted_s DESC, job_id LIMIT ?"
         return self._jobs(f"{_SELECT} WHERE ended_state IS NULL AND {unanswered}{condition} {order}", *wanted, limit)
 
+    def count_open(self) -> int:
+        """Return how many jobs did not end."""
+        with self._database.connection() as connection:
+            ((number,),) = connection.execute("SELECT count(*) FROM jobs WHERE ended_state IS NULL").all()
+        return int(str(number))
+
     def prune(self, keep_s: float) -> int:
         """Delete the jobs that ended longer ago; return how many."""
         with self._database.connection() as connection:

@@ -25,11 +25,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
 )
 
-from backtest_pipelines.panel.ingest import exchange_files, ingest
-from backtest_pipelines.panel.store import PanelStore
-from backtest_pipelines_tests.api.processes import api, free_port
-from backtest_pipelines_tests.integration.dagster_servers import write_small_market
-from backtest_pipelines_tests.servers import PATIENT, ValkeyServer
+from backtest_pipelines_tests.api.answering import answering
 
 WEEKLY = "call_sell_future_buy_weekly"
 EXAMPLES = 20
@@ -56,26 +52,22 @@ class Fuzzed:
 
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
-    home = tmp_path_factory.mktemp("home")
-    write_small_market(home / "market")
-    ingest(exchange_files(home / "market"), PanelStore(home / "panel"))
-    with ValkeyServer() as valkey:
-        environ = {**PATIENT, "REDIS_URL": f"unix://{valkey.start().socket}"}
-        with api(home, f"http://127.0.0.1:{free_port()}", environ=environ) as running:
+    with answering(tmp_path_factory.mktemp("home")) as running:
+        url = running.api.url
 
-            def execute(**fields: object) -> Any:
-                body = {"strategy_name": WEEKLY, **fields}
-                return httpx.post(f"{running.url}/api/v1/execute", json=body, timeout=30).json()
+        def execute(**fields: object) -> Any:
+            body = {"strategy_name": WEEKLY, **fields}
+            return httpx.post(f"{url}/api/v1/execute", json=body, timeout=30).json()
 
-            answered, waiting = execute(), execute(async_execution=True)
-            known = {
-                "execution_id": answered["execution_id"],
-                "fingerprint": answered["result"]["metadata"]["provenance"]["fingerprint"],
-                "job_id": waiting["job_id"],
-                "name": WEEKLY,
-                "strategy_name": WEEKLY,
-            }
-            yield Fuzzed(running.url, home, known)
+        answered, waiting = execute(), execute(async_execution=True)
+        known = {
+            "execution_id": answered["execution_id"],
+            "fingerprint": answered["result"]["metadata"]["provenance"]["fingerprint"],
+            "job_id": waiting["job_id"],
+            "name": WEEKLY,
+            "strategy_name": WEEKLY,
+        }
+        yield Fuzzed(url, running.api.home, known)
 
 
 def test_requests_that_the_document_allows_are_answered(fuzzed: Fuzzed) -> None:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import dagster as dg
 
+from backtest_pipelines.defs.failures import is_away
 from backtest_pipelines.executions.settings import settings_from
 from backtest_pipelines.graphql.names import JOB_ID_TAG, RETRY_NUMBER_TAG
 from backtest_pipelines.records.claims import Claims
@@ -15,8 +16,18 @@ from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.jobs import JobRecords
 from backtest_pipelines.records.workers import Workers
 from backtest_pipelines.service.bell import Bell, celery_app
-from backtest_pipelines.service.dagster_private import DEQUEUER_THREAD, RunQueueConfig, quicken_run_files
+from backtest_pipelines.service.dagster_private import (
+    DEQUEUER_THREAD,
+    RunQueueConfig,
+    quicken_run_files,
+    replace_lost_connections,
+    retry_runs_patiently,
+)
 from backtest_pipelines.service.launcher import WITHOUT_WORKER_S
+from backtest_pipelines.service.patience import patiently
+
+PATIENCE_S = 60.0
+"""So long is the retry of a run launched again where that fails."""
 
 
 class BellCoordinator(dg.QueuedRunCoordinator[dg.DagsterInstance]):
@@ -34,9 +45,11 @@ class BellCoordinator(dg.QueuedRunCoordinator[dg.DagsterInstance]):
         return Bell(celery_app(settings_from(os.environ)))
 
     def register_instance(self, instance: dg.DagsterInstance) -> None:
-        """Note whose coordinator this is, and quicken what it launches."""
+        """Note whose coordinator this is, and quicken and secure what it launches."""
         super().register_instance(instance)
         quicken_run_files(instance)
+        replace_lost_connections(instance)
+        retry_runs_patiently(PATIENCE_S)
 
     def get_run_queue_config(self) -> RunQueueConfig:
         """Return the limits; to the daemon's dequeuer, while workers live, that nothing may start.
@@ -80,5 +93,6 @@ class BellCoordinator(dg.QueuedRunCoordinator[dg.DagsterInstance]):
         if run.parent_run_id is None:
             return jobs.attach(job_id, run.run_id, None)
         if RETRY_NUMBER_TAG in run.tags:
-            return jobs.attach(job_id, run.run_id, run.parent_run_id)
+            # Dagster would fail the retry, and no later one is the job's.
+            return patiently(lambda: jobs.attach(job_id, run.run_id, run.parent_run_id), is_away, PATIENCE_S)
         return True  # a user's own re-execution: it is not the job's

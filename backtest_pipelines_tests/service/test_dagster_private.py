@@ -8,6 +8,7 @@ from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from tomllib import loads
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -109,6 +110,31 @@ def test_a_file_whose_tables_are_not_whole_is_made_whole(tmp_path: Path) -> None
         run = instance.create_run_for_job(job_of_nothing, run_id=other)
         instance.report_engine_event("hello", run)
         assert "hello" in [record.message for record in instance.all_logs(run.run_id)]
+
+
+def test_the_daemon_launches_a_retry_again_where_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, launched = private.auto_run_reexecution, []
+
+    def launch_at_the_third_time(run: dg.DagsterRun, _context: object) -> None:
+        launched.append(run.run_id)
+        if len(launched) < 3:
+            raise ConnectionError("the code server is away")
+
+    assert list(inspect.signature(module.retry_run).parameters) == ["failed_run", "workspace_context"]
+    monkeypatch.setattr(module, "retry_run", module.retry_run)
+    monkeypatch.setattr(private, "_launch_of_retries", lambda: launch_at_the_third_time)
+    private.retry_runs_patiently(30)
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_id = instance.create_run_for_job(job_of_nothing, tags={"dagster/will_retry": "true"}).run_id
+        consumed = module.consume_new_runs_for_automatic_reexecution(
+            SimpleNamespace(instance=instance),  # type: ignore[arg-type]
+            instance.get_run_records(),
+            logging.getLogger(__name__),
+        )
+        list(consumed)
+        (record,) = instance.get_run_records()
+    assert launched == [run_id] * 3
+    assert record.dagster_run.tags["dagster/will_retry"] == "true"
 
 
 @dg.job

@@ -12,14 +12,28 @@ from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backtest_pipelines import __version__
-from backtest_pipelines.api import executions, jobs, metrics, problems, results, strategies
+from backtest_pipelines.api import (
+    cache,
+    execute,
+    executions,
+    jobs,
+    metrics,
+    problems,
+    readiness,
+    results,
+    strategies,
+)
+from backtest_pipelines.api.desk import Desk
+from backtest_pipelines.api.figures import Figures
 from backtest_pipelines.api.gateway import Gateway, new_session
 from backtest_pipelines.api.guard import Guard, normal_path
 from backtest_pipelines.api.launching import Launcher
 from backtest_pipelines.api.listening import Listening
 from backtest_pipelines.api.login.middleware import Login
 from backtest_pipelines.api.login.tokens import Tokens
+from backtest_pipelines.api.opened_workspace import OpenedWorkspace
 from backtest_pipelines.api.projecting import Projection
+from backtest_pipelines.api.readiness import Lookout
 from backtest_pipelines.api.services import Services
 from backtest_pipelines.api.web_server import WebServer
 from backtest_pipelines.executions.settings import Settings
@@ -58,13 +72,16 @@ def create_app(settings: Settings, dagster_url: str, listening: Listening) -> Gu
     )
     problems.install(app)
     version_1 = APIRouter(prefix=f"{PREFIX}/v1")
+    version_1.include_router(execute.router)
     version_1.include_router(jobs.router)
     version_1.include_router(results.router)
     version_1.include_router(strategies.router)
     version_1.include_router(executions.router)
     version_1.include_router(metrics.router)
+    version_1.include_router(cache.router)
     app.include_router(version_1)
     app.add_api_route("/health", _health, methods=["GET"], tags=["health"])
+    app.include_router(readiness.router)
     login = Login(app, settings.home, is_open=listening.is_open, is_behind_tls=listening.is_behind_tls)
     return Guard(login, listening.host, listening.names)
 
@@ -78,26 +95,39 @@ async def _health() -> dict[str, str]:
 async def _lifespan(app: FastAPI, settings: Settings, dagster_url: str) -> AsyncIterator[dict[str, Any]]:
     database = Database(settings.database)
     async with new_session() as session:
+        records = ExecutionRecords(database)
+        workspace = OpenedWorkspace(settings, database)
         services = Services(
             jobs=JobRecords(database),
-            executions=ExecutionRecords(database),
+            executions=records,
             cursors=Cursors(database),
             database=database,
             answers=settings.home / "answers",
             web=WebServer(dagster_url, session),
+            workspace=workspace,
+            desk=Desk(workspace, records),
         )
+        projection = Projection(services)
+        lookout = Lookout(services, projection)
+        figures = Figures(services, lookout)
         launcher = Launcher(services, keep_s=settings.limits.job_keep_h * 3600)
         app.router.default = _all_else(Gateway(dagster_url, session))
-        looking_after = asyncio.gather(launcher.look_after(), Projection(services).look_after())
+        looking_after = asyncio.gather(launcher.look_after(), projection.look_after())
         # What was made so far stays: collections need not look at it, which halves the slowest answers.
         gc.freeze()
         try:
-            yield {"services": services, "launcher": launcher}
+            yield {
+                "services": services,
+                "launcher": launcher,
+                "lookout": lookout,
+                "figures": figures,
+            }
         finally:
             looking_after.cancel()
             with suppress(asyncio.CancelledError):
                 await looking_after
             await launcher.finish()
+            await figures.close()
             services.close()
             database.close()
 

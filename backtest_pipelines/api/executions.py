@@ -12,10 +12,10 @@ from starlette.responses import JSONResponse, Response
 from backtest_pipelines.api.answers import FOR_EVER, answer_of
 from backtest_pipelines.api.problems import ConflictError, UnknownError
 from backtest_pipelines.api.services import Services, WithServices
+from backtest_pipelines.api.strategies import named_variant
 from backtest_pipelines.records.executions import Execution
 from backtest_pipelines.records.jobs import Job
 from backtest_pipelines.records.times import utc_text
-from backtest_pipelines.strategies import catalogue
 
 Status = Literal["pending", "completed", "failed"]
 
@@ -42,7 +42,7 @@ async def recent(
 ) -> Response:
     """List executions, newest first; those of jobs that are not done are pending."""
     if strategy_name is not None:
-        catalogue.variant(strategy_name)
+        named_variant("strategy_name", strategy_name)
     found: list[dict[str, Any]] = []
     if status in (None, "pending"):
         found += map(_pending, await services.call(services.jobs.open_last, limit, strategy_name))

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter
 
+from backtest_pipelines.api.figures import WithFigures
 from backtest_pipelines.api.services import Services, WithServices
 from backtest_pipelines.api.strategies import known_variant
 from backtest_pipelines.records.executions import Execution
@@ -23,8 +24,9 @@ router = APIRouter(prefix="/metrics", tags=["metrics"])
 
 
 @router.get("")
-async def every(services: WithServices) -> dict[str, Any]:
+async def every(services: WithServices, figures: WithFigures) -> dict[str, Any]:
     """Return the metrics of all executions, by whichever door they came in."""
+    held = await figures.held.get()
     uptime_seconds = time.monotonic() - _STARTED_S
     overall, variants = await services.call(_read, services)
     return {
@@ -34,6 +36,11 @@ async def every(services: WithServices) -> dict[str, Any]:
         "current_time": utc_text(datetime.now(UTC)),
         "overall": overall,
         "by_strategy": variants,
+        "cache": {
+            "total_cached_entries": held.total_entries,
+            "total_cache_hits": overall["cache_hits"],
+            "memory_used_mb": held.memory_used_mb,
+        },
     }
 
 

@@ -66,6 +66,12 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None, 
     return Response(json.dumps(content), status, dict(headers or {}), MEDIA_TYPE)
 
 
+def recorded_problem(error_type: str, message: str) -> Response:
+    """Return the problem document of an error that is on record with the name of its class."""
+    status = next((status for kind, status in _STATUSES if kind.__name__ == error_type), 500)
+    return problem(status, message or error_type)
+
+
 def shown(value: object) -> object:
     """Return a value as JSON can hold it: text, numbers and null as they are, all else as it would be written."""
     if value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):

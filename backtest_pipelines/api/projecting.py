@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -38,6 +39,8 @@ PAGE: Final = 100
 OVERLAP_S: Final = 30.0
 """A run is noted as changed a moment before this can be seen, and clocks differ."""
 CURSOR: Final = "ended runs"
+LATE_S: Final = 30.0
+"""Without having read all runs for so long, it is not well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +67,19 @@ class Projection:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._trouble = ""
+        self._read_s: float | None = None
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it has read Dagster's runs lately."""
+        return self._read_s is not None and time.monotonic() - self._read_s < LATE_S
 
     async def look_after(self) -> None:
         """Read on, every few seconds."""
         while True:
             try:
                 await self.read_on()
+                self._read_s = time.monotonic()
                 self._note("")
             except BacktestError as error:
                 self._note(str(error))

@@ -24,6 +24,8 @@ class Workspace:
     Parameters
     ----------
     settings : Settings
+    database : Database, optional
+        One that is in use already, and is closed by whoever made it; by default that of the settings.
 
     Attributes
     ----------
@@ -37,10 +39,11 @@ class Workspace:
         Equal questions that are being computed right now.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, database: Database | None = None) -> None:
         self.settings = settings
         self.panels = PanelStore(settings.home / "panel")
-        self.database = Database(settings.database)
+        self.database = database or Database(settings.database)
+        self._closes_database = database is None
         self.records = ExecutionRecords(self.database)
         self.jobs = JobRecords(self.database)
         invalidations = Invalidations(self.database)
@@ -52,7 +55,8 @@ class Workspace:
     def close(self) -> None:
         """Close the connections."""
         self.answers.close()
-        self.database.close()
+        if self._closes_database:
+            self.database.close()
 
     def __enter__(self) -> Self:
         return self

@@ -25,8 +25,6 @@ OF_THE_GATEWAY = (
     "/server_info",
     "/logs/a/b",
     "/graphqlx",
-    "/metrics",
-    "/ready",
 )
 UNKNOWN = ("/api", "/api/v1", "/api/v1/unknown", "/api/v2/jobs", "/api/v1/cache", "/api/v1/cache/unknown")
 RANKS = {None: 0, "read": 1, "run": 2, "admin": 3}
@@ -54,7 +52,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     walked = [context.path for context in iter_route_contexts(login.app.routes)]
     assert None not in walked, "a route without a path: say here how it is walked"
     found = {re.sub(r"\{[^}]*\}", "1", str(path)) for path in walked}
-    assert {"/health", "/api/v1/jobs", "/api/v1/jobs/1", "/api/v1/results/1", "/api/v1/openapi.json"} <= found
+    assert {"/health", "/ready", "/api/v1/jobs", "/api/v1/jobs/1", "/api/v1/results/1", "/api/v1/openapi.json"} <= found
     return sorted({*found, *OF_THE_GATEWAY, *UNKNOWN, "/graphql"})
 
 
@@ -106,6 +104,9 @@ def test_a_program_without_a_token_is_told_so(service: Guarded, path: str) -> No
 
 def test_what_is_open_tells_no_more_without_a_token(service: Guarded) -> None:
     assert service.ask(None, path="/health").json() == {"status": "ok"}
+    ready = service.ask(None, path="/ready").json()
+    assert ready["status"] == "degraded"
+    assert set(ready["parts"].values()) == {"up", "down"}
 
 
 def test_neither_token_nor_session_goes_on_to_dagster(service: Guarded) -> None:

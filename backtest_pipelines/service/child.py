@@ -12,7 +12,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -33,6 +33,8 @@ from backtest_pipelines.service.admission import claim_next
 from backtest_pipelines.service.bell import Bell
 from backtest_pipelines.service.dagster_private import (
     MAX_RETRIES_TAG,
+    RETRY_ON_STEP_FAILURE_TAG,
+    RETRY_STRATEGY_TAG,
     capture_interrupts,
     execute_run,
     in_code_of_a_step,
@@ -57,6 +59,9 @@ KEEP_CLAIMS_S = 7 * 86_400.0
 KEEP_WORKERS_S = 86_400.0
 
 _LAST_EVENTS = (dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED)
+
+_OF_A_STORAGE = frozenset({"OperationalError", "InterfaceError", "DatabaseError", "DagsterPostgresException"})
+"""Names of the errors by which Dagster's storage says that it cannot reach its database."""
 
 
 @dataclass
@@ -188,6 +193,8 @@ class Child:
         def write() -> None:
             if execution is not None and time.monotonic() - execution.renewed_s > FRESH_S:
                 self._renew(execution)
+            if tags := _retry_tags(event.dagster_event):
+                self._instance.add_run_tags(event.run_id, tags)
             self._write_event(event, **keywords)
 
         try:
@@ -255,6 +262,17 @@ class Child:
         self._instance.add_run_tags(execution.run_id, {MAX_RETRIES_TAG: "0"})
         limit = f"the soft limit of {self._limits.soft_limit_s} s"
         return failure(TimeLimitError(f"the run took longer than {limit} and was stopped"))
+
+
+def _retry_tags(event: dg.DagsterEvent | None) -> Mapping[str, str]:
+    """Return what lets Dagster try a failed run again where its own storage was away in the midst of a step."""
+    if event is None or event.event_type != dg.DagsterEventType.STEP_FAILURE:
+        return {}
+    error = event.step_failure_data.error
+    # What the code of a step raises is wrapped in an error of Dagster's.
+    if error is None or error.cls_name not in _OF_A_STORAGE:
+        return {}
+    return {RETRY_ON_STEP_FAILURE_TAG: "true", RETRY_STRATEGY_TAG: "ALL_STEPS"}
 
 
 @contextmanager

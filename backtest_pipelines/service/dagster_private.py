@@ -33,7 +33,9 @@ from dagster._core.storage.tags import (
     PRIORITY_TAG,
     RETRY_STRATEGY_TAG,
 )
+from dagster._core.storage.tags import RETRY_ON_ASSET_OR_OP_FAILURE_TAG as RETRY_ON_STEP_FAILURE_TAG
 from dagster._daemon.auto_run_reexecution import auto_run_reexecution
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserialize_value
 from dagster._utils.interrupts import capture_interrupts, raise_interrupts_as
@@ -50,6 +52,7 @@ __all__ = [
     "DEQUEUER_THREAD",
     "MAX_RETRIES_TAG",
     "PRIORITY_TAG",
+    "RETRY_ON_STEP_FAILURE_TAG",
     "RETRY_STRATEGY_TAG",
     "CheckRunHealthResult",
     "ConcurrencyConfig",
@@ -70,6 +73,7 @@ __all__ = [
     "raise_interrupts_as",
     "replace_lost_connections",
     "retry_runs_patiently",
+    "silence_the_dequeuer",
     "stock_process_lives",
 ]
 
@@ -125,6 +129,15 @@ def retry_runs_patiently(for_s: float) -> None:
 @cache
 def _launch_of_retries() -> Callable[..., None]:
     return auto_run_reexecution.retry_run
+
+
+def silence_the_dequeuer() -> None:
+    """Let the daemon not log each second that no run may start, which is what it is told while workers live."""
+    logging.getLogger(f"dagster.daemon.{QueuedRunCoordinatorDaemon.__name__}").addFilter(_says_more)
+
+
+def _says_more(record: logging.LogRecord) -> bool:
+    return "Maximum is 0, won't launch more." not in record.getMessage()
 
 
 def replace_lost_connections(instance: DagsterInstance) -> None:

@@ -1,13 +1,16 @@
 """What a worker's child does while Postgres is away, with a real one that is paused, stopped and started again."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Timer
 
 import dagster as dg
 import pytest
+from dagster._core.events import JobFailureData, RunFailureReason, StepFailureData
+from dagster._utils.error import serializable_error_info_from_exc_info
+from sqlalchemy.exc import OperationalError
 
 from backtest_pipelines.executions.settings import Limits, settings_from
 from backtest_pipelines.records import postgres as postgres_module
@@ -20,6 +23,8 @@ from backtest_pipelines.service.dagster_private import replace_lost_connections
 from backtest_pipelines_tests.postgres import PostgresServer
 
 CONNECT_S = 0.3
+
+Fail = Callable[[dg.DagsterInstance, PostgresServer], None]
 
 
 class Ended(BaseException):
@@ -38,8 +43,11 @@ def opened(server: PostgresServer, tmp_path: Path) -> Iterator[tuple[dg.DagsterI
     url = server.new_database()
     with ExitStack() as stack:
         dagster_url = settings_from({"BACKTEST_POSTGRES_URL": url}).postgres_url
-        storage = {"storage": {"postgres": {"postgres_url": dagster_url}}}
-        instance = stack.enter_context(dg.DagsterInstance.local_temp(str(tmp_path), overrides=storage))
+        config = {
+            "storage": {"postgres": {"postgres_url": dagster_url}},
+            "run_retries": {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False},
+        }
+        instance = stack.enter_context(dg.DagsterInstance.local_temp(str(tmp_path), overrides=config))
         instance.optimize_for_webserver(statement_timeout=30_000, pool_recycle=300, max_overflow=4)
         replace_lost_connections(instance)
         yield instance, stack.enter_context(Database(url))
@@ -114,3 +122,34 @@ def test_dagster_reads_on_after_a_restart_of_postgres(
     assert instance.get_run_by_id(run_id) is not None
     assert instance.all_logs(run_id) == []
     assert instance.all_instigator_state() == []
+
+
+def lose_a_connection(instance: dg.DagsterInstance, server: PostgresServer) -> None:
+    with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
+        server.restart()
+        connection.exec_driver_sql("SELECT 1")
+
+
+def divide_by_zero(_instance: dg.DagsterInstance, _server: PostgresServer) -> None:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(("fail", "is_tried_again"), [(lose_a_connection, "true"), (divide_by_zero, "false")])
+def test_a_run_is_tried_again_where_its_step_failed_as_the_storage_was_away(
+    opened: tuple[dg.DagsterInstance, Database], server: PostgresServer, fail: Fail, is_tried_again: str
+) -> None:
+    instance, database = opened
+    run_id = begun(instance, database)
+    with pytest.raises((OperationalError, ZeroDivisionError)) as caught:
+        fail(instance, server)
+    error = serializable_error_info_from_exc_info((caught.type, caught.value, caught.tb))
+    ends = {
+        dg.DagsterEventType.STEP_FAILURE: StepFailureData(error, None),
+        dg.DagsterEventType.RUN_FAILURE: JobFailureData(error, RunFailureReason.STEP_FAILURE),
+    }
+    for kind, data in ends.items():
+        event = dg.DagsterEvent(kind.value, job_of_nothing.name, step_key="step", event_specific_data=data)
+        instance.report_dagster_event(event, run_id)
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    assert run.tags["dagster/will_retry"] == is_tried_again

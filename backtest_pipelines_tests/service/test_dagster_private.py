@@ -137,6 +137,25 @@ def test_the_daemon_launches_a_retry_again_where_that_failed(monkeypatch: pytest
     assert record.dagster_run.tags["dagster/will_retry"] == "true"
 
 
+def test_the_dequeuer_does_not_say_each_second_that_it_may_start_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    private.silence_the_dequeuer()
+    daemon = private.QueuedRunCoordinatorDaemon(interval_seconds=1)
+    queued = {"run_coordinator": {"module": "dagster", "class": "QueuedRunCoordinator"}}
+    with dg.DagsterInstance.local_temp(overrides=queued) as instance, caplog.at_level(logging.INFO, "dagster.daemon"):
+        run = instance.create_run_for_job(job_of_nothing)
+        instance.report_dagster_event(
+            dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, job_of_nothing.name), run_id=run.run_id
+        )
+        pools = instance.get_concurrency_config().pool_config
+        for limit in (0, 1):
+            queue = private.RunQueueConfig(limit, tag_concurrency_limits=[])
+            config = private.ConcurrencyConfig(pool_config=pools, run_queue_config=queue)
+            assert list(daemon._get_runs_to_dequeue(instance, config, fixed_iteration_time=None)) == []
+    assert [record.getMessage() for record in caplog.records if "in progress" in record.getMessage()] == [
+        "1 runs are currently in progress. Maximum is 1, won't launch more."
+    ]
+
+
 @dg.job
 def job_of_nothing() -> None:
     pass

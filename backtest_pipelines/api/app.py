@@ -33,6 +33,7 @@ from backtest_pipelines.api.login.tokens import Tokens
 from backtest_pipelines.api.opened_workspace import OpenedWorkspace
 from backtest_pipelines.api.projecting import Projection
 from backtest_pipelines.api.readiness import Lookout
+from backtest_pipelines.api.request_limits import RequestLimits
 from backtest_pipelines.api.services import Services
 from backtest_pipelines.api.traffic import Traffic
 from backtest_pipelines.api.web_server import WebServer
@@ -82,7 +83,9 @@ def create_app(settings: Settings, dagster_url: str, listening: Listening) -> Tr
     app.add_api_route("/health", _health, methods=["GET"], tags=["health"])
     app.include_router(readiness.router)
     app.include_router(prometheus.router)
-    login = Login(app, settings.home, is_open=listening.is_open, is_behind_tls=listening.is_behind_tls)
+    limits = settings.limits
+    limited = RequestLimits(app, per_s=limits.requests_per_s, at_once=limits.requests_at_once)
+    login = Login(limited, settings.home, is_open=listening.is_open, is_behind_tls=listening.is_behind_tls)
     traffic = Traffic(Guard(login, listening.host, listening.names))
     app.state.traffic = traffic
     return traffic

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from backtest_pipelines import __version__
 from backtest_pipelines.api import (
     cache,
+    docs_page,
     executions,
     jobs,
     metrics,
@@ -30,6 +31,7 @@ from backtest_pipelines.api.launching import Launcher
 from backtest_pipelines.api.listening import Listening
 from backtest_pipelines.api.login.middleware import Login
 from backtest_pipelines.api.login.tokens import Tokens
+from backtest_pipelines.api.openapi import describe, operation_id
 from backtest_pipelines.api.opened_workspace import OpenedWorkspace
 from backtest_pipelines.api.projecting import Projection
 from backtest_pipelines.api.readiness import Lookout
@@ -70,7 +72,9 @@ def create_app(settings: Settings, dagster_url: str, listening: Listening) -> Tr
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=operation_id,
     )
+    describe(app)
     problems.install(app)
     version_1 = APIRouter(prefix=f"{PREFIX}/v1")
     version_1.include_router(jobs.router)
@@ -79,8 +83,9 @@ def create_app(settings: Settings, dagster_url: str, listening: Listening) -> Tr
     version_1.include_router(executions.router)
     version_1.include_router(metrics.router)
     version_1.include_router(cache.router)
+    version_1.include_router(docs_page.router)
     app.include_router(version_1)
-    app.add_api_route("/health", _health, methods=["GET"], tags=["health"])
+    app.add_api_route("/health", _health, name="health", methods=["GET"], tags=["health"])
     app.include_router(readiness.router)
     app.include_router(prometheus.router)
     limits = settings.limits

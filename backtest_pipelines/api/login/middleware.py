@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 _PROGRAMS: Final = ("/api", GRAPHQL)
 """Paths that programs ask: they are told that they have to log in, and not sent to a page."""
+_PAGE: Final = "/api/v1/docs"
+"""The one below them that people open."""
 
 
 class Login:
@@ -157,4 +159,4 @@ def _too_little(caller: Token, scope: Scope) -> Response | None:
 
 
 def _is_of_programs(path: str) -> bool:
-    return any(path == each or path.startswith(f"{each}/") for each in _PROGRAMS)
+    return path != _PAGE and any(path == each or path.startswith(f"{each}/") for each in _PROGRAMS)

@@ -13,7 +13,7 @@ ROUNDS ?= 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo dev test check bench bench-service bench-cache chaos docs lock clean
+.PHONY: help demo dev test check bench bench-service bench-api bench-cache chaos docs lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ bench: $(INSTALLED)  ## print speed figures beside pandas; BACKTEST_REAL_DATA=FO
 
 bench-service: $(INSTALLED)  ## print the service's times and memory beside those of Dagster's stock launcher
 	$(BIN)/python -m backtest_pipelines_tests.benchmarks.service
+
+bench-api: $(INSTALLED)  ## print how fast the REST API answers, alone, beside Dagster's UI, and beside runs
+	$(BIN)/python -m backtest_pipelines_tests.benchmarks.api
 
 bench-cache: $(INSTALLED)  ## print what a look-up costs with Redis up and paused
 	$(BIN)/python -m backtest_pipelines_tests.benchmarks.cache

@@ -93,7 +93,7 @@ def equity_sparkline_data_uri(curve: EquityCurve) -> str:
     Returns
     -------
     str
-        ``data:image/svg+xml;base64,...``: base64, as Markdown gives brackets, quotes and spaces a meaning.
+        See `svg_data_uri`.
     """
     points = curve.equity_points if curve.equity_points.size else np.zeros(1)
     shown = _extremes(points, SPARKLINE_BUCKETS)
@@ -104,6 +104,11 @@ def equity_sparkline_data_uri(curve: EquityCurve) -> str:
         f"<svg xmlns='http://www.w3.org/2000/svg' width='{SPARKLINE_WIDTH}' height='{SPARKLINE_HEIGHT}'>"
         f"<path d='M{line}' fill='none' stroke='{EQUITY_COLOUR}'/></svg>"
     )
+    return svg_data_uri(svg)
+
+
+def svg_data_uri(svg: str) -> str:
+    """Return a picture as an address that Markdown can show: in base64, as brackets and spaces have a meaning there."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 

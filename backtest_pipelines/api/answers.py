@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from backtest_pipelines.api.problems import UnknownError
+from backtest_pipelines.api.problems import GoneError, UnknownError
 
 if TYPE_CHECKING:
     from backtest_pipelines.results.answer import Answer
@@ -34,8 +34,29 @@ def answer_bytes(folder: Path, fingerprint: str) -> bytes:
     return value
 
 
-def answer_of(folder: Path, fingerprint: str) -> Answer:
-    """Return an answer; see `answer_bytes`."""
-    from backtest_pipelines.results.codec import decode  # noqa: PLC0415
+def answer_of(folder: Path, fingerprint: str, execution_id: int) -> Answer:
+    """Return the answer that an execution gave; to be called in a thread.
 
-    return decode(answer_bytes(folder, fingerprint))
+    Raises
+    ------
+    GoneError
+        If it is not kept any more, or is damaged.
+    UnavailableError
+        If the file cannot be read.
+    """
+    from backtest_pipelines.results.codec import CorruptAnswerError, decode  # noqa: PLC0415
+    from backtest_pipelines.results.files import AnswerFiles  # noqa: PLC0415
+
+    files = AnswerFiles(folder)
+    try:
+        value = files.read(fingerprint)
+        if value is not None:
+            return decode(value)
+        what = "was removed, as retention does with answers that were not used for long"
+    except CorruptAnswerError as error:
+        files.warn_of_damage(fingerprint, error)
+        what = "is damaged"
+    raise GoneError(
+        f"the answer of execution {execution_id} {what}: ask its question again, which computes it; it is also here "
+        "again then, unless data or rules have changed since"
+    )

@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backtest_pipelines import __version__
 from backtest_pipelines.api import (
     cache,
     docs_page,
+    execute,
     executions,
     jobs,
     metrics,
@@ -24,9 +25,11 @@ from backtest_pipelines.api import (
     results,
     strategies,
 )
+from backtest_pipelines.api.desk import Desk
 from backtest_pipelines.api.figures import Figures
 from backtest_pipelines.api.gateway import Gateway, new_session
 from backtest_pipelines.api.guard import Guard, normal_path
+from backtest_pipelines.api.known_queries import only_known_queries
 from backtest_pipelines.api.launching import Launcher
 from backtest_pipelines.api.listening import Listening
 from backtest_pipelines.api.login.middleware import Login
@@ -76,7 +79,8 @@ def create_app(settings: Settings, dagster_url: str, listening: Listening) -> Tr
     )
     describe(app)
     problems.install(app)
-    version_1 = APIRouter(prefix=f"{PREFIX}/v1")
+    version_1 = APIRouter(prefix=f"{PREFIX}/v1", dependencies=[Depends(only_known_queries)])
+    version_1.include_router(execute.router)
     version_1.include_router(jobs.router)
     version_1.include_router(results.router)
     version_1.include_router(strategies.router)
@@ -105,14 +109,17 @@ async def _health() -> dict[str, str]:
 async def _lifespan(app: FastAPI, settings: Settings, dagster_url: str) -> AsyncIterator[dict[str, Any]]:
     database = Database(settings.database)
     async with new_session() as session:
+        records = ExecutionRecords(database)
+        workspace = OpenedWorkspace(settings, database)
         services = Services(
             jobs=JobRecords(database),
-            executions=ExecutionRecords(database),
+            executions=records,
             cursors=Cursors(database),
             database=database,
             answers=settings.home / "answers",
             web=WebServer(dagster_url, session),
-            workspace=OpenedWorkspace(settings, database),
+            workspace=workspace,
+            desk=Desk(workspace, records),
         )
         projection = Projection(services)
         lookout = Lookout(services, projection)

@@ -13,10 +13,10 @@ from starlette.responses import JSONResponse, Response
 from backtest_pipelines.api.answers import FOR_EVER, answer_of
 from backtest_pipelines.api.problems import ConflictError, UnknownError
 from backtest_pipelines.api.services import Services, WithServices
+from backtest_pipelines.api.strategies import named_variant
 from backtest_pipelines.records.executions import Door, Execution
 from backtest_pipelines.records.jobs import Job
 from backtest_pipelines.records.times import utc_text
-from backtest_pipelines.strategies import catalogue
 
 Status = Literal["pending", "completed", "failed"]
 
@@ -77,14 +77,17 @@ async def recent(
 ) -> Response:
     """List executions, newest first; those of jobs that are not done are pending."""
     if strategy_name is not None:
-        catalogue.variant(strategy_name)
-    found: list[dict[str, Any]] = []
+        named_variant("strategy_name", strategy_name)
+    found: dict[int, dict[str, Any]] = {}
     if status in (None, "pending"):
-        found += map(_pending, await services.call(services.jobs.open_last, limit, strategy_name))
+        jobs = await services.call(services.jobs.open_last, limit, strategy_name)
+        found = {job.execution_id: _pending(job) for job in jobs}
     if status != "pending":
-        found += map(_view, await services.call(services.executions.recent, limit, strategy_name, status))
-    found.sort(key=lambda view: (view["started_at"], view["execution_id"]), reverse=True)
-    return JSONResponse(found[:limit])
+        # Looked for second, so that a job which ends meanwhile is in one of both at least, and not pending any more.
+        executions = await services.call(services.executions.recent, limit, strategy_name, status)
+        found |= {view["execution_id"]: view for view in map(_view, executions)}
+    newest = sorted(found.values(), key=lambda view: (view["started_at"], view["execution_id"]), reverse=True)
+    return JSONResponse(newest[:limit])
 
 
 @router.get("/{execution_id}", responses={200: {"model": ExecutionView}})
@@ -103,7 +106,7 @@ async def trades(
 ) -> Response:
     """Return the trades of an execution as a file."""
     fingerprint = await _fingerprint(services, execution_id)
-    content = await services.call(_trades, services, fingerprint, form)
+    content = await services.call(_trades, services, fingerprint, execution_id, form)
     name = f"trades-{execution_id}.{form}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": FOR_EVER}
     return Response(content, media_type=MEDIA_TYPES[form], headers=headers)
@@ -117,7 +120,7 @@ async def trades(
 async def equity(execution_id: ExecutionId, services: WithServices) -> Response:
     """Draw the equity of an execution."""
     fingerprint = await _fingerprint(services, execution_id)
-    content = await services.call(_equity, services, fingerprint)
+    content = await services.call(_equity, services, fingerprint, execution_id)
     return Response(content, media_type="image/svg+xml", headers={"Cache-Control": FOR_EVER})
 
 
@@ -194,17 +197,17 @@ def _question(content: dict[str, Any], symbol: str) -> dict[str, Any]:
     }
 
 
-def _trades(services: Services, fingerprint: str, form: str) -> bytes:
+def _trades(services: Services, fingerprint: str, execution_id: int, form: str) -> bytes:
     from backtest_pipelines.results.exports import WRITERS  # noqa: PLC0415 - with Arrow, see `answer_of`
 
-    table = answer_of(services.answers, fingerprint).trades
+    table = answer_of(services.answers, fingerprint, execution_id).trades
     file = io.BytesIO()
     WRITERS[f".{form}"](table, file)
     return file.getvalue()
 
 
-def _equity(services: Services, fingerprint: str) -> str:
+def _equity(services: Services, fingerprint: str, execution_id: int) -> str:
     from backtest_pipelines.analytics.figures import equity_svg  # noqa: PLC0415 - with numpy, see `answer_of`
     from backtest_pipelines.results.tables import equity_of  # noqa: PLC0415
 
-    return equity_svg(equity_of(answer_of(services.answers, fingerprint).equity))
+    return equity_svg(equity_of(answer_of(services.answers, fingerprint, execution_id).equity))

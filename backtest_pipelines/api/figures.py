@@ -45,7 +45,7 @@ def _held(services: Services) -> Held:
     return services.workspace.get().cache.held()
 
 
-def _of_request(request: Request) -> Figures:
+async def _of_request(request: Request) -> Figures:
     figures: Figures = request.state.figures
     return figures
 

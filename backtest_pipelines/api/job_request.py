@@ -9,16 +9,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from fastapi import Request
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError
-from starlette.exceptions import HTTPException
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 
+from backtest_pipelines.api.bodies import checked, read_json
 from backtest_pipelines.errors import BadRequestError
 from backtest_pipelines.executions.request import ExecutionRequest
-from backtest_pipelines.strategies import catalogue
 from backtest_pipelines.strategies.question import Question
 
-MAX_BODY_BYTES: Final = 1_000_000
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
 RequestId = Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
@@ -86,15 +83,16 @@ async def job_request(request: Request) -> JobRequest:
     HTTPException
         If the body is no JSON, or too large.
     """
-    content = _with_header(request, await _json(request))
-    try:
-        body = JobBody.model_validate(content)
-    except ValidationError as error:
-        raise RequestValidationError(error.errors()) from error
+    body = checked(JobBody, _with_header(request, await read_json(request)))
     question = body.question()
-    asked = {**question.canonical(), "costs": body.costs, "use_cache": body.use_cache}
-    text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
+    text = canonical_text(question, costs=body.costs, use_cache=body.use_cache)
     return JobRequest(body.request_id, question.variant.name, question.symbol, text)
+
+
+def canonical_text(question: Question, *, costs: bool, use_cache: bool) -> str:
+    """Return a checked request in its one JSON form."""
+    asked = {**question.canonical(), "costs": costs, "use_cache": use_cache}
+    return json.dumps(asked, sort_keys=True, separators=(",", ":"))
 
 
 def run_config(asked: Mapping[str, Any]) -> dict[str, object]:
@@ -119,30 +117,10 @@ def run_config(asked: Mapping[str, Any]) -> dict[str, object]:
     return {"ops": {asked["variant"]: {"config": config}}}
 
 
-async def _json(request: Request) -> object:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise HTTPException(415, f"got {media_type or 'no media type'}; allowed: application/json")
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            raise HTTPException(413, f"the body is too large; allowed: {MAX_BODY_BYTES:,} bytes")
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise HTTPException(400, f"the body is no JSON: {error}") from error
-
-
 def _with_header(request: Request, content: object) -> object:
-    """Return the body with the header's id as its request id, and no field that is not known."""
-    if not isinstance(content, dict):
-        return content
-    for name, value in content.items():
-        if name not in JobBody.model_fields:
-            raise BadRequestError(name, value, catalogue.limit_of_names(name, tuple(JobBody.model_fields)))
+    """Return the body with the header's id as its request id."""
     header = request.headers.get(IDEMPOTENCY_KEY)
-    if header is None:
+    if header is None or not isinstance(content, dict):
         return content
     if (given := content.get("request_id", header)) not in (None, header):
         limit = f"allowed: the same as {IDEMPOTENCY_KEY}, which is {header!r}, or one of them alone"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from backtest_pipelines.api.services import Services
 from backtest_pipelines.graphql import documents, replies
 from backtest_pipelines.graphql.replies import RunFailure, RunState
 from backtest_pipelines.records.executions import Execution
 from backtest_pipelines.records.jobs import EndedState, Job
+from backtest_pipelines.records.times import utc_text
 
 State = Literal["queued", "starting", "running", "completed", "failed", "cancelling", "cancelled"]
 Status = Literal["pending", "running", "completed", "failed"]
@@ -96,7 +97,7 @@ def state(job: Job, run: RunState | None) -> State:
     return "queued" if run is None or run.will_retry else _OF_RUNS[run.status]
 
 
-async def views(services: Services, jobs: Sequence[Job]) -> list[dict[str, object]]:
+async def views(services: Services, jobs: Sequence[Job]) -> list[dict[str, Any]]:
     """Return jobs as JSON, in their order.
 
     Raises
@@ -141,7 +142,7 @@ def _executions(services: Services, jobs: Iterable[Job]) -> dict[str, Execution]
     return {job_id: execution for job_id, execution in found.items() if execution}
 
 
-def _view(job: Job, run: RunState | None, failure: RunFailure | None, execution: Execution | None) -> dict[str, object]:
+def _view(job: Job, run: RunState | None, failure: RunFailure | None, execution: Execution | None) -> dict[str, Any]:
     now = state(job, run)
     return {
         "job_id": job.job_id,
@@ -152,7 +153,7 @@ def _view(job: Job, run: RunState | None, failure: RunFailure | None, execution:
         "status": STATUSES[now],
         "state": now,
         "progress": _PROGRESS[now],
-        "submitted_at": job.submitted_at.isoformat(),
+        "submitted_at": utc_text(job.submitted_at),
         "run_id": job.run_id,
         "attempts": run.attempts if run else 0,
         "fingerprint": execution.fingerprint if execution else None,

@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
+from backtest_pipelines.api.bodies import documented
 from backtest_pipelines.api.job_request import JobBody, job_request
 from backtest_pipelines.api.job_views import RUNS_AT_ONCE, STATUSES, Status, ended_state, run_states, state, views
-from backtest_pipelines.api.launching import Launcher
+from backtest_pipelines.api.launching import WithLauncher
 from backtest_pipelines.api.problems import ConflictError, UnknownError
+from backtest_pipelines.api.rendered_bytes import rendered_once_given, with_member, with_members
 from backtest_pipelines.api.services import Services, WithServices
+from backtest_pipelines.api.strategies import named_variant
 from backtest_pipelines.errors import UnavailableError
 from backtest_pipelines.records.jobs import Job
-from backtest_pipelines.strategies import catalogue
 
 MAX_LISTED: Final = 500
 MAX_SEARCHED: Final = 10_000
 """Jobs that are looked through, newest first, for those of a status."""
 
-_BODY: Final = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": JobBody.model_json_schema()}}}
-}
-
-
-def _launcher(request: Request) -> Launcher:
-    launcher: Launcher = request.state.launcher
-    return launcher
-
-
-WithLauncher = Annotated[Launcher, Depends(_launcher)]
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 
-@router.post("", status_code=201, openapi_extra=_BODY)
+@router.post("", status_code=201, openapi_extra=documented(JobBody))
 async def submit(request: Request, services: WithServices, launcher: WithLauncher) -> Response:
     """Accept a job. A request id that is known with this body names its job, which is answered with 200."""
     asked = await job_request(request)
@@ -59,26 +51,41 @@ async def submit(request: Request, services: WithServices, launcher: WithLaunche
 async def recent(
     services: WithServices,
     status: Status | None = None,
-    variant: str | None = None,
+    strategy: str | None = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 50,
 ) -> Response:
     """List jobs, newest first."""
-    if variant is not None:
-        catalogue.variant(variant)
+    if strategy is not None:
+        named_variant("strategy", strategy)
     if status is None:
-        jobs = await services.call(services.jobs.recent, limit, variant)
+        jobs = await services.call(services.jobs.recent, limit, strategy)
     else:
-        jobs = await _of_status(services, status, variant, limit)
+        jobs = await _of_status(services, status, strategy, limit)
     # Looked at once more: a job that has moved on meanwhile is not shown as one of the status.
     found = [view for view in await views(services, jobs) if status in (None, view["status"])]
     return JSONResponse(found)
 
 
 @router.get("/{job_id}")
-async def look(job_id: str, services: WithServices) -> Response:
-    """Return one job."""
-    (view,) = await views(services, [await _known(services, job_id)])
-    return JSONResponse(view)
+async def look(
+    job_id: str,
+    services: WithServices,
+    *,
+    result: Annotated[bool, Query(description="false leaves the answer of a completed job out")] = True,
+) -> Response:
+    """Return one job, with its answer once it is completed."""
+    job = await services.call(services.jobs.get, job_id)
+    if job is None:
+        # Said so that no client waits for ever, which reads the status of whatever it gets.
+        error = {"type": UnknownError.__name__, "message": _unknown(job_id)}
+        return JSONResponse(
+            {"job_id": job_id, "status": "failed", "state": "failed", "progress": 1, "error": error}, 404
+        )
+    (view,) = await views(services, [job])
+    if not result or view["status"] != "completed":
+        return JSONResponse(view)
+    content = with_member(view, "result", await _result(services, view))
+    return Response(content, media_type="application/json")
 
 
 @router.delete("/{job_id}", status_code=204)
@@ -103,9 +110,23 @@ async def cancel(job_id: str, services: WithServices, launcher: WithLauncher) ->
 async def _known(services: Services, job_id: str) -> Job:
     job = await services.call(services.jobs.get, job_id)
     if job is None:
-        msg = f"there is no job {job_id}, or not any more"
-        raise UnknownError(msg)
+        raise UnknownError(_unknown(job_id))
     return job
+
+
+def _unknown(job_id: str) -> str:
+    return f"there is no job {job_id}, or not any more"
+
+
+async def _result(services: Services, view: Mapping[str, Any]) -> bytes:
+    """Return the answer of a completed job as JSON, or null where retention removed it."""
+    given = (view["fingerprint"], view["variant"], view["symbol"])
+    rendered = await services.compute(rendered_once_given, services.workspace, *given)
+    if rendered is None:
+        return b"null"
+    figures = {"execution_time_ms": view["duration_ms"], "row_count": view["row_count"]}
+    head = {"status": "SUCCESS", "strategy": view["variant"]}
+    return with_member(head, "result", with_members(rendered.json, figures))
 
 
 async def _of_status(services: Services, status: Status, variant: str | None, limit: int) -> list[Job]:

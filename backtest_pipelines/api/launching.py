@@ -10,7 +10,9 @@ import asyncio
 import json
 import logging
 import time
-from typing import Final
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
 
 from backtest_pipelines.api.ending import end_job
 from backtest_pipelines.api.job_request import run_config
@@ -179,6 +181,15 @@ class Launcher:
                 logger.warning("not all jobs can be looked after just now: %s", trouble)
             else:
                 logger.warning("jobs are looked after again")
+
+
+async def _of_request(request: Request) -> Launcher:
+    launcher: Launcher = request.state.launcher
+    return launcher
+
+
+WithLauncher = Annotated[Launcher, Depends(_of_request)]
+"""Type of a route's parameter that is given the launcher."""
 
 
 def _is_undecided(run: RunState) -> bool:

@@ -36,10 +36,15 @@ class UnknownError(BacktestError):
     """There is no such thing here, or not any more. A retry cannot help."""
 
 
+class GoneError(BacktestError):
+    """What was here was removed. A retry cannot help, asking its question again can."""
+
+
 _STATUSES: Final[tuple[tuple[type[BacktestError], int], ...]] = (
     (ConflictError, 409),
     (RequestConflictError, 409),
     (UnknownError, 404),
+    (GoneError, 410),
     (BadRequestError, 422),
     (MissingDataError, 404),
     (BadDataError, 500),
@@ -64,6 +69,12 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None, 
     # The types of problems have no pages of their own: RFC 9457 has "about:blank" for that, titled as the status is.
     content = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
     return Response(json.dumps(content), status, dict(headers or {}), MEDIA_TYPE)
+
+
+def recorded_problem(error_type: str, message: str) -> Response:
+    """Return the problem document of an error that is on record with the name of its class."""
+    status = next((status for kind, status in _STATUSES if kind.__name__ == error_type), 500)
+    return problem(status, message or error_type)
 
 
 def shown(value: object) -> object:

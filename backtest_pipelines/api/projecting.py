@@ -29,6 +29,7 @@ from backtest_pipelines.graphql.names import (
 )
 from backtest_pipelines.graphql.replies import EndedRun, RunFailure
 from backtest_pipelines.market.symbols import SYMBOLS
+from backtest_pipelines.records.cursors import ENDED_RUNS, ENDED_RUNS_OVERLAP_S
 from backtest_pipelines.records.executions import AlreadyRecordedError, Execution
 from backtest_pipelines.strategies import catalogue
 
@@ -36,9 +37,6 @@ logger = logging.getLogger(__name__)
 
 EACH_S: Final = 3.0
 PAGE: Final = 100
-OVERLAP_S: Final = 30.0
-"""A run is noted as changed a moment before this can be seen, and clocks differ."""
-CURSOR: Final = "ended runs"
 LATE_S: Final = 30.0
 """Without having read all runs for so long, it is not well."""
 
@@ -96,12 +94,12 @@ class Projection:
             If the web server or the database does not answer; the next time begins at the same place.
         """
         services = self._services
-        cursor: str | None = await services.call(services.cursors.get, CURSOR)
+        cursor: str | None = await services.call(services.cursors.get, ENDED_RUNS)
         read_to = float(cursor or 0)
         furthest, page_after = read_to, None
         while True:
             reply = await services.web.ask(
-                documents.ENDED_RUNS, after=max(0.0, read_to - OVERLAP_S), limit=PAGE, cursor=page_after
+                documents.ENDED_RUNS, after=max(0.0, read_to - ENDED_RUNS_OVERLAP_S), limit=PAGE, cursor=page_after
             )
             runs = replies.ended_runs(reply)
             await self._record([run for run in runs if _is_on_its_own(run)])
@@ -109,8 +107,8 @@ class Projection:
             if len(runs) < PAGE:
                 break
             page_after = runs[-1].state.run_id
-        if furthest > read_to:
-            await services.call(services.cursors.put, CURSOR, repr(furthest))
+        if cursor is None or furthest > read_to:  # that there is one says that runs are read: see the pruning of runs
+            await services.call(services.cursors.put, ENDED_RUNS, repr(furthest))
 
     async def _record(self, runs: Sequence[EndedRun]) -> None:
         missing = {run.state.run_id: await self._services.call(self._missing, run) for run in runs}

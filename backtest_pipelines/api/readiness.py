@@ -83,7 +83,7 @@ class Lookout:
         return replies.locations_are_loaded(await self._services.web.ask(documents.LOCATIONS))
 
 
-def _of_request(request: Request) -> Lookout:
+async def _of_request(request: Request) -> Lookout:
     lookout: Lookout = request.state.lookout
     return lookout
 

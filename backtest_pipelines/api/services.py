@@ -12,6 +12,7 @@ from typing import Annotated, Final, ParamSpec, TypeVar
 
 from fastapi import Depends, Request
 
+from backtest_pipelines.api.desk import Desk
 from backtest_pipelines.api.opened_workspace import OpenedWorkspace
 from backtest_pipelines.api.web_server import WebServer
 from backtest_pipelines.records.cursors import Cursors
@@ -41,6 +42,8 @@ class Services:
     web : WebServer
     workspace : OpenedWorkspace
         For what computes, or looks at the cache.
+    desk : Desk
+        Where questions are answered.
     """
 
     jobs: JobRecords
@@ -50,22 +53,30 @@ class Services:
     answers: Path
     web: WebServer
     workspace: OpenedWorkspace
-    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "records"))
+    desk: Desk
+    _looking: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "records"))
+    _computing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "answers"))
 
     async def call(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         """Call what waits for a disk or a database in a thread, and return its value.
 
         A look at SQLite takes 0.1 ms, and one at a busy database seconds, for which nobody else is made to wait.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **named))
+        return await asyncio.get_running_loop().run_in_executor(self._looking, partial(function, *args, **named))
+
+    async def compute(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+        """Call what answers questions in a thread of its own kind: however long it takes, records are looked at."""
+        return await asyncio.get_running_loop().run_in_executor(self._computing, partial(function, *args, **named))
 
     def close(self) -> None:
         """End the threads, after what they are doing, and close the workspace."""
-        self._threads.shutdown()
+        self._looking.shutdown()
+        self._computing.shutdown()
+        self.desk.close()
         self.workspace.close()
 
 
-def _of_request(request: Request) -> Services:
+async def _of_request(request: Request) -> Services:
     services: Services = request.state.services
     return services
 

@@ -52,6 +52,20 @@ def known_variant(name: str) -> Variant:
         raise UnknownError(str(error)) from error
 
 
+def named_variant(field: str, name: str) -> Variant:
+    """Return the variant that a field of a request names.
+
+    Raises
+    ------
+    BadRequestError
+        If there is none.
+    """
+    try:
+        return catalogue.variant(name)
+    except BadRequestError as error:
+        raise BadRequestError(field, name, error.limit) from error
+
+
 def _view(variant: Variant) -> Strategy:
     return Strategy(
         name=variant.name,

@@ -1,12 +1,14 @@
-"""Dagster's web server, asked by GraphQL over loopback."""
+"""Dagster's web server, asked by GraphQL over loopback, and told of answers that no run computed."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 import aiohttp
 
-from backtest_pipelines.errors import UnavailableError
+from backtest_pipelines.errors import BugError, UnavailableError
 from backtest_pipelines.graphql import documents, replies
 
 ASK_S: Final = 30.0
@@ -43,15 +45,41 @@ class WebServer:
         BugError
             If it refuses the document.
         """
+        _, reply = await self._posted("/graphql", documents.body(document, **variables))
+        return replies.data(reply)
+
+    async def report_materialization(self, content: Mapping[str, object]) -> None:
+        """Let Dagster put a materialization on record that no run made.
+
+        Parameters
+        ----------
+        content : Mapping
+            ``asset_key`` (a list), ``partition``, ``data_version``, ``description``, ``metadata``.
+
+        Raises
+        ------
+        NoAnswerError
+            If the server does not answer: perhaps it is on record.
+        UnavailableError
+            If the server could not put it on record.
+        BugError
+            If it refuses the content.
+        """
+        status, reply = await self._posted("/report_asset_materialization/", json.dumps(content).encode())
+        if status != 200:
+            msg = f"Dagster's web server took no report of {content['asset_key']}: {status} {reply[:500]!r}"
+            raise BugError(msg) if 400 <= status < 500 else UnavailableError(msg)
+
+    async def _posted(self, path: str, body: bytes) -> tuple[int, bytes]:
+        """Post JSON and return the status and the body of the reply."""
         try:
             async with self._session.post(
-                f"{self._url}/graphql",
-                data=documents.body(document, **variables),
+                f"{self._url}{path}",
+                data=body,
                 headers={"Content-Type": "application/json"},
                 timeout=aiohttp.ClientTimeout(total=ASK_S),
             ) as answer:
-                reply = await answer.read()
+                return answer.status, await answer.read()
         except (aiohttp.ClientError, OSError) as error:
             msg = f"Dagster's web server at {self._url} does not answer: {error or type(error).__name__}"
             raise NoAnswerError(msg) from error
-        return replies.data(reply)

@@ -149,7 +149,7 @@ class Client:
         UnknownJobError
             If the service knows none of this id.
         """
-        path = _job_path(job_id)
+        path = f"{_job_path(job_id)}?result=false"
         reply = self._transport.send("GET", path)
         if reply.status == HTTPStatus.NOT_FOUND:
             raise UnknownJobError(job_id)
@@ -170,7 +170,7 @@ class Client:
         BadRequestError
             Naming field, value and limit.
         """
-        wanted = {"status": status, "variant": variant, "limit": limit}
+        wanted = {"status": status, "strategy": variant, "limit": limit}
         path = f"/api/v1/jobs?{urlencode({name: value for name, value in wanted.items() if value is not None})}"
         reply = self._transport.send("GET", path)
         return self._read(reply, f"GET {path}", lambda found: [self._job(job) for job in found])

@@ -11,12 +11,10 @@ from backtest_pipelines.defs.failures import dagster_failures
 from backtest_pipelines.defs.workspace import WorkspaceResource
 from backtest_pipelines.errors import BugError, MissingDataError
 from backtest_pipelines.executions.execute import Executed
+from backtest_pipelines.executions.summary import FINGERPRINT
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.results.answer import Answer
 from backtest_pipelines.results.codec import decode
-
-FINGERPRINT = "fingerprint"
-"""Name of the fingerprint in a materialization's metadata."""
 
 
 class AnswerAbsentError(MissingDataError):

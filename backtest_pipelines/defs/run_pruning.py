@@ -1,11 +1,13 @@
 """Which runs are deleted, with their events and outputs: old ones, and the oldest beyond a number.
 
 Kept in any case are runs that have not ended, or only just, those of known jobs, those that hold the latest
-materialization of an asset's partition, and those that a kept run was tried again from.
+materialization of an asset's partition, those that a kept run was tried again from, and those that the API has yet to
+put on record.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from pathlib import Path
 import dagster as dg
 
 from backtest_pipelines.graphql.names import JOB_ID_TAG
+from backtest_pipelines.records.cursors import ENDED_RUNS, ENDED_RUNS_OVERLAP_S, Cursors
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.pruning import KnownJobs, known_jobs
 from backtest_pipelines.retention.files import delete, oldest
@@ -23,7 +26,8 @@ from backtest_pipelines.retention.pruned import Pruned
 from backtest_pipelines.retention.run_files import RunFiles
 
 PAGE = 500
-_ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+_UNSUCCESSFUL = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+_ENDED = (dg.DagsterRunStatus.SUCCESS, *_UNSUCCESSFUL)
 
 
 @dataclass
@@ -53,13 +57,13 @@ def prune_runs(
     ----------
     instance : DagsterInstance
     database : Database
-        That of the jobs.
+        That of the jobs, and of the API's cursor through the runs.
     limits : RetentionLimits
     dry_run : bool
         Change nothing.
     """
     files = RunFiles(Path(instance.root_directory))
-    plan = _plan(instance, limits, known_jobs(database))
+    plan = _plan(instance, limits, known_jobs(database), _read_to_s(database))
     known = plan.kept.union(plan.pruned)
     left_over = files.left_over(known, time.time() - IN_USE_S)
     freed_bytes = sum(file.bytes for run_id in (*plan.pruned, *left_over) for file in files.of(run_id))
@@ -76,7 +80,7 @@ def prune_runs(
     return [runs, _prune_outputs(files, gone, limits.keep_logs_days * DAY_S, dry_run=dry_run)]
 
 
-def _plan(instance: dg.DagsterInstance, limits: RetentionLimits, jobs: KnownJobs) -> _Plan:
+def _plan(instance: dg.DagsterInstance, limits: RetentionLimits, jobs: KnownJobs, read_to_s: float) -> _Plan:
     now_s = time.time()
     wanted = _latest_materializations(instance) | jobs.run_ids
     plan = _Plan()
@@ -85,7 +89,8 @@ def _plan(instance: dg.DagsterInstance, limits: RetentionLimits, jobs: KnownJobs
         ended_s = record.end_time or record.update_timestamp.timestamp()
         is_within = number <= limits.most_runs and now_s - ended_s <= limits.keep_runs_days * DAY_S
         is_in_use = run.status not in _ENDED or now_s - ended_s <= IN_USE_S
-        is_wanted = run.run_id in wanted or run.tags.get(JOB_ID_TAG) in jobs.job_ids
+        is_unread = run.status in _UNSUCCESSFUL and record.update_timestamp.timestamp() > read_to_s
+        is_wanted = is_unread or run.run_id in wanted or run.tags.get(JOB_ID_TAG) in jobs.job_ids
         if is_within or is_in_use or is_wanted:
             plan.kept.add(run.run_id)
             plan.oldest_kept = record.create_timestamp.astimezone(UTC)
@@ -93,6 +98,15 @@ def _plan(instance: dg.DagsterInstance, limits: RetentionLimits, jobs: KnownJobs
         else:
             plan.pruned.append(run.run_id)
     return plan
+
+
+def _read_to_s(database: Database) -> float:
+    """Return up to which change the API has put runs on record that recorded nothing themselves.
+
+    Where it never looked at them nobody waits for them, and they are pruned as all others.
+    """
+    cursor = Cursors(database).get(ENDED_RUNS)
+    return math.inf if cursor is None else float(cursor) - ENDED_RUNS_OVERLAP_S
 
 
 def _newest_first(instance: dg.DagsterInstance) -> Iterator[dg.RunRecord]:

@@ -3,6 +3,8 @@
 There is no postponed evaluation of annotations in this module: Dagster reads the config class from them.
 """
 
+from collections.abc import Iterator
+
 import dagster as dg
 
 from backtest_pipelines.defs.config import QuestionConfig, config_class, request
@@ -12,6 +14,7 @@ from backtest_pipelines.defs.panels import panels, symbol_partitions
 from backtest_pipelines.defs.workspace import WorkspaceResource
 from backtest_pipelines.executions.execute import Executed, execute
 from backtest_pipelines.graphql.names import JOB_ID_TAG, RETRY_NUMBER_TAG
+from backtest_pipelines.logs import log_context
 from backtest_pipelines.strategies import catalogue
 from backtest_pipelines.strategies.variants import Variant
 
@@ -41,7 +44,7 @@ def variant_asset(variant: Variant) -> dg.AssetsDefinition:
 
     def compute(
         context: dg.AssetExecutionContext, config: QuestionConfig, workspace: WorkspaceResource
-    ) -> dg.MaterializeResult[Executed]:
+    ) -> Iterator[dg.MaterializeResult[Executed]]:
         with dagster_failures():
             executed = execute(
                 request(
@@ -55,9 +58,10 @@ def variant_asset(variant: Variant) -> dg.AssetsDefinition:
                 workspace.opened,
             )
             metadata = execution_metadata(executed)
-        return dg.MaterializeResult(
-            value=executed, data_version=dg.DataVersion(executed.fingerprint), metadata=metadata
-        )
+        with log_context(execution_id=executed.execution_id):  # while Dagster keeps the output and notes it
+            yield dg.MaterializeResult(
+                value=executed, data_version=dg.DataVersion(executed.fingerprint), metadata=metadata
+            )
 
     compute.__annotations__["config"] = config_class(variant)
     return dg.asset(

@@ -1,18 +1,13 @@
-"""The steps of an execution: name the question, look its answer up or compute it, and write its row."""
+"""The steps of an execution: name the question, and look its answer up or compute it."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 
 from backtest_pipelines.executions.compute import compute
-from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.panel.view import MarketView
-from backtest_pipelines.records.executions import Execution
 from backtest_pipelines.results.codec import CorruptAnswerError, encode
 from backtest_pipelines.results.fingerprint import fingerprint
 from backtest_pipelines.results.store import Tier
@@ -34,6 +29,11 @@ class Named:
     question: Question
     view: MarketView
     fingerprint: str
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Where the answer is kept: fingerprint, variant and symbol."""
+        return self.fingerprint, self.question.variant.name, self.question.symbol
 
 
 def name(question: Question, workspace: Workspace) -> Named:
@@ -74,9 +74,8 @@ def answer(named: Named, workspace: Workspace, *, use_cache: bool) -> Given:
     UnavailableError
         If a file cannot be read or written.
     """
-    place = (named.fingerprint, named.question.variant.name, named.question.symbol)
     if use_cache:
-        found = workspace.answers.look_up(*place)
+        found = workspace.answers.look_up(*named.place)
         if found is not None:
             return Given(found.bytes, found.tier, found.kept_s)
 
@@ -84,70 +83,12 @@ def answer(named: Named, workspace: Workspace, *, use_cache: bool) -> Given:
         if use_cache:
             # An equal question may have ended after this one was looked up and before it got here.
             with suppress(CorruptAnswerError):
-                kept = workspace.answers.look_up_file(*place)
+                kept = workspace.answers.look_up_file(*named.place)
                 if kept is not None:
                     return kept.bytes, kept.kept_s
         value = encode(compute(named.view, named.question, named.fingerprint))
-        return value, workspace.answers.keep(*place, value)
+        return value, workspace.answers.keep(*named.place, value)
 
     # Who wants it computed afresh shares nothing with a flight that may find it kept.
     value, kept_s = workspace.computing.run(f"{named.fingerprint}:{use_cache}", work)
     return Given(value, None, kept_s)
-
-
-def completed_row(
-    request: ExecutionRequest,
-    named: Named,
-    *,
-    started_at: datetime,
-    duration_ms: float,
-    tier: Tier | None,
-    row_count: int,
-) -> Execution:
-    """Return the row of an execution that has its answer."""
-    return Execution(
-        variant=named.question.variant.name,
-        parameters=_canonical_json(named.question.canonical()),
-        symbol=named.question.symbol,
-        door=request.door,
-        started_at=started_at,
-        duration_ms=duration_ms,
-        outcome="completed",
-        cached=tier is not None,
-        tier=tier,
-        row_count=row_count,
-        attempt=request.attempt,
-        run_id=request.run_id,
-        request_id=request.request_id,
-        fingerprint=named.fingerprint,
-    )
-
-
-def failed_row(request: ExecutionRequest, error: Exception, *, started_at: datetime, duration_ms: float) -> Execution:
-    """Return the row of an execution that failed."""
-    asked = {
-        "parameters": {name: str(value) for name, value in request.parameters.items()},
-        "from_date": str(request.from_date),
-        "to_date": str(request.to_date),
-        "phases": str(list(request.phases)),
-        "exit_at_expiry": str(request.exit_at_expiry),
-        "brokerage_inr_per_order": str(request.brokerage_inr_per_order),
-    }
-    return Execution(
-        variant=str(request.variant),
-        parameters=_canonical_json(asked),
-        symbol=str(request.symbol),
-        door=request.door,
-        started_at=started_at,
-        duration_ms=duration_ms,
-        outcome="failed",
-        error_type=type(error).__name__,
-        error_message=str(error),
-        attempt=request.attempt,
-        run_id=request.run_id,
-        request_id=request.request_id,
-    )
-
-
-def _canonical_json(content: Mapping[str, object]) -> str:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"))

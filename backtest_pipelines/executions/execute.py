@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from time import perf_counter
+from dataclasses import dataclass
 from typing import Literal
 
-from backtest_pipelines.errors import BacktestError
-from backtest_pipelines.executions.answering import answer, completed_row, failed_row, name
+from backtest_pipelines.executions.answering import answer, name
+from backtest_pipelines.executions.attempt import Attempt, record_failure
 from backtest_pipelines.executions.log import log_execution
 from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.workspace import Workspace
-from backtest_pipelines.records.executions import Execution
 from backtest_pipelines.records.jobs import Job
 from backtest_pipelines.results.answer import Answer
 from backtest_pipelines.results.codec import decode
 from backtest_pipelines.strategies.question import Question
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -80,23 +74,16 @@ def execute(request: ExecutionRequest, workspace: Workspace) -> Executed:
     UnavailableError
         If the answer could not be kept or recorded.
     """
-    started_at, start = datetime.now(UTC), perf_counter()
-    job = _job(request, workspace)
+    attempt = Attempt(request, _job(request, workspace))
     try:
         named = name(request.question(), workspace)
         given = answer(named, workspace, use_cache=request.use_cache)
         decoded = decode(given.bytes)
     except Exception as error:
-        if job is None:
-            failure = failed_row(request, error, started_at=started_at, duration_ms=_ms_since(start))
-            _record_failure(failure, workspace)
+        if attempt.job is None:
+            record_failure(attempt.failed(error), workspace.records)
         raise
-    duration_ms = _ms_since(start)
-    row = completed_row(
-        request, named, started_at=started_at, duration_ms=duration_ms, tier=given.tier, row_count=decoded.row_count
-    )
-    if job is not None:
-        row = replace(row, id=job.execution_id, job_id=job.job_id, door="rest")
+    row = attempt.completed(named, given.tier, decoded.row_count)
     execution_id = workspace.records.insert(row)
     log_execution(row, execution_id)
     return Executed(
@@ -104,7 +91,7 @@ def execute(request: ExecutionRequest, workspace: Workspace) -> Executed:
         named.question,
         named.fingerprint,
         given.tier,
-        duration_ms,
+        row.duration_ms,
         given.kept_s,
         given.bytes,
         decoded,
@@ -116,15 +103,3 @@ def _job(request: ExecutionRequest, workspace: Workspace) -> Job | None:
     if request.job_id is None or request.run_id is None:
         return None
     return workspace.jobs.of_run(request.job_id, request.run_id)
-
-
-def _record_failure(failure: Execution, workspace: Workspace) -> None:
-    try:
-        log_execution(failure, workspace.records.insert(failure))
-    except BacktestError as unrecorded:
-        # The caller is owed the first error; that it is not on record is said in the log.
-        logger.warning("A failed execution is not on record: %s", unrecorded)
-
-
-def _ms_since(start: float) -> float:
-    return (perf_counter() - start) * 1000

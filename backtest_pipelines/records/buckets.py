@@ -14,7 +14,10 @@ _STEPS: Final = (
     *(1.0, 1.12, 1.25, 1.4, 1.6, 1.8, 2.0, 2.24, 2.5, 2.8),
     *(3.15, 3.55, 4.0, 4.5, 5.0, 5.6, 6.3, 7.1, 8.0, 9.0),
 )
-_DECADES: Final = range(-2, 7)
+PER_DECADE: Final = len(_STEPS)
+FIRST_DECADE: Final = -2
+"""The power of ten, in ms, that the first bucket ends with and the next twenty begin at."""
+_DECADES: Final = range(FIRST_DECADE, 7)
 LIMITS_MS: Final = tuple(float(f"{step}e{decade}") for decade in _DECADES for step in _STEPS)
 """Upper limits of the buckets, included, in ms: 0.01 ms to 2.5 h. What is longer is in a bucket beyond the last."""
 COUNT: Final = len(LIMITS_MS) + 1

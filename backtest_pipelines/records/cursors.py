@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from backtest_pipelines.records.database import Database
+
+ENDED_RUNS: Final = "ended runs"
+"""Name of the API's cursor through Dagster's runs that failed or were cancelled: a time in seconds since 1970."""
+ENDED_RUNS_OVERLAP_S: Final = 30.0
+"""What changed so shortly before it may not have been seen: a change is noted a moment before, and clocks differ."""
 
 
 class Cursors:

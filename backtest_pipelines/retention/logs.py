@@ -11,6 +11,8 @@ from backtest_pipelines.retention.files import Aged, aged, delete, oldest
 from backtest_pipelines.retention.pruned import Pruned
 
 LARGEST_BYTES: Final = 10 * 1024 * 1024
+_LOOKS: Final = 1000
+"""Until there is nothing new: a process that writes without a pause is not waited for for ever."""
 
 
 def turn_over(log: Path, *, is_open: bool) -> None:
@@ -21,7 +23,8 @@ def turn_over(log: Path, *, is_open: bool) -> None:
     log : Path
     is_open : bool
         Whether its process writes to it: then it is copied and emptied, as the process would go on writing to a file
-        that was renamed. It must append. What it writes between the last look and the emptying is lost.
+        that was renamed. It must append. What it writes in the few microseconds between the last look and the emptying
+        is lost: no system has one call for both.
     """
     if not log.exists() or log.stat().st_size <= LARGEST_BYTES:
         return
@@ -29,10 +32,13 @@ def turn_over(log: Path, *, is_open: bool) -> None:
     if not is_open:
         log.replace(older)
         return
-    with log.open("rb") as source, older.open("wb") as target:
-        while part := source.read(1024 * 1024):
-            target.write(part)
-        os.truncate(log, 0)
+    with log.open("r+b", buffering=0) as source, older.open("wb") as target:
+        for _ in range(_LOOKS):
+            while part := source.read(1024 * 1024):
+                target.write(part)
+            if os.fstat(source.fileno()).st_size == source.tell():
+                break
+        os.ftruncate(source.fileno(), 0)
 
 
 def prune_logs(folder: Path, *, older_than_s: float, dry_run: bool = False) -> Pruned:

@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -30,7 +30,7 @@ from backtest_pipelines.graphql.names import JOB_ID_TAG
 from backtest_pipelines.logs import log_context
 from backtest_pipelines.records.claims import Admission, Claims
 from backtest_pipelines.records.database import Database
-from backtest_pipelines.records.jobs import JobRecords
+from backtest_pipelines.records.jobs import Job, JobRecords
 from backtest_pipelines.records.workers import Workers
 from backtest_pipelines.service.admission import claim_next
 from backtest_pipelines.service.bell import Bell
@@ -76,6 +76,8 @@ class _Execution:
         What is raised in its step to stop it. No retry policy heeds it, while an interrupt it would.
     is_over : bool
         Whether its last event was written.
+    job : Job or None
+        That it answers.
     """
 
     run_id: str
@@ -84,7 +86,14 @@ class _Execution:
     stopped_s: float | None = None
     stop: dg.Failure | None = None
     is_over: bool = False
+    job: Job | None = None
     can_be_stopped: threading.Event = field(default_factory=threading.Event)
+
+    def logs(self) -> AbstractContextManager[None]:
+        """Let the lines of this thread carry the ids of the run, its job, and the execution set aside for the job."""
+        if self.job is None:
+            return log_context(run_id=self.run_id)
+        return log_context(run_id=self.run_id, job_id=self.job.job_id, execution_id=self.job.execution_id)
 
 
 class Child:
@@ -132,10 +141,12 @@ class Child:
             return
         run_id = claimed.run.run_id
         self._under_way = execution = _Execution(run_id, heard_s, heard_s)
-        with log_context(run_id=run_id, job_id=claimed.run.tags.get(JOB_ID_TAG)):
+        with log_context(run_id=run_id):
             try:
-                if self._may_begin(run_id):
-                    self._execute(execution)
+                execution.job = self._job_of(claimed.run)
+                with execution.logs():
+                    if self._may_begin(run_id):
+                        self._execute(execution)
             finally:
                 self._under_way = None
                 if execution.is_over:
@@ -168,6 +179,11 @@ class Child:
             )
             self._instance.report_dagster_event(event, run_id=run_id)
         return True
+
+    def _job_of(self, run: dg.DagsterRun) -> Job | None:
+        """Return the job that the run answers: a user's own re-execution has its tag, and answers none."""
+        job_id = run.tags.get(JOB_ID_TAG)
+        return None if job_id is None else self._jobs.of_run(job_id, run.run_id)
 
     def _is_wanted(self, run: dg.DagsterRun) -> bool:
         """Say whether the run is still the one of its job: a web server that stood still may have queued it late."""
@@ -222,7 +238,7 @@ class Child:
         while True:
             time.sleep(BEAT_S)
             execution = self._under_way
-            with log_context(run_id=None if execution is None else execution.run_id):
+            with nullcontext() if execution is None else execution.logs():
                 try:
                     if execution is not None:
                         self._look_after(execution)

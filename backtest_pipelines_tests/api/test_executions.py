@@ -15,6 +15,8 @@ from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.settings import settings_from
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.panel.ingest import exchange_files, ingest
+from backtest_pipelines.results.files import AnswerFiles
+from backtest_pipelines.results.pruning import NOTED_S, prune_answers
 from backtest_pipelines_tests.api.processes import api, free_port
 from backtest_pipelines_tests.integration.dagster_servers import write_small_market
 
@@ -27,6 +29,7 @@ class Recorded:
     """An API, and what was executed before: computed, found, and one that failed."""
 
     client: httpx.Client
+    answers: AnswerFiles
     first: Executed
     second: Executed
 
@@ -41,7 +44,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
         with pytest.raises(BadRequestError):
             execute(ExecutionRequest(WEEKLY, parameters={"spot_adjustment": 101}), workspace)
     with api(home, f"http://127.0.0.1:{free_port()}") as running, httpx.Client(base_url=running.url) as client:
-        yield Recorded(client, first, second)
+        yield Recorded(client, workspace.answers.files, first, second)
 
 
 def test_the_catalogue_says_what_can_be_asked(recorded: Recorded) -> None:
@@ -66,6 +69,36 @@ def test_executions_are_listed_newest_first_by_variant_and_status(recorded: Reco
     assert ids(status="pending") == ids(strategy_name=UNASKED) == []
     for wrong in ({"limit": 0}, {"limit": 1001}, {"status": "done"}, {"strategy_name": "none"}):
         assert recorded.client.get("/api/v1/executions", params=wrong).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "value", "limit"),
+    [
+        (
+            "executions?strategy=none",
+            "strategy",
+            "none",
+            "allowed: limit, strategy_name, status; did you mean strategy_name?",
+        ),
+        ("executions?limit=1&limit=2", "limit", "['1', '2']", "allowed: once"),
+        ("executions?=1", "", "1", "allowed: limit, strategy_name, status"),
+        ("executions/1?limit=1", "limit", "1", "allowed: no query parameters here"),
+        ("executions/1/trades.csv?form=csv", "form", "csv", "allowed: no query parameters here"),
+        ("strategies?%ff", "\ufffd", "", "allowed: no query parameters here"),
+        ("strategies/none?Result", "Result", "", "allowed: no query parameters here"),
+        ("metrics?strategy_name=none", "strategy_name", "none", "allowed: no query parameters here"),
+        ("jobs?variant=none", "variant", "none", "allowed: status, strategy, limit"),
+        ("jobs/1?results=false", "results", "false", "allowed: result; did you mean result?"),
+        ("results/1?format=csv", "format", "csv", "allowed: no query parameters here"),
+    ],
+)
+def test_a_query_parameter_that_is_not_known_is_refused(
+    recorded: Recorded, path: str, name: str, value: str, limit: str
+) -> None:
+    refused = recorded.client.get(f"/api/v1/{path}")
+    assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")
+    content = refused.json()
+    assert (content["field"], content["value"], content["limit"]) == (name, value, limit)
 
 
 def test_an_execution_says_what_became_of_it(recorded: Recorded) -> None:
@@ -107,3 +140,23 @@ def test_metrics_count_what_is_on_record(recorded: Recorded) -> None:
     assert recorded.client.get(f"/api/v1/metrics/{WEEKLY}").json() == {"strategy_name": WEEKLY, "metrics": one}
     assert recorded.client.get(f"/api/v1/metrics/{UNASKED}").json()["metrics"]["total_executions"] == 0
     assert recorded.client.get("/api/v1/metrics/none").status_code == 404
+
+
+@pytest.mark.parametrize("what", ["was removed, as retention does", "is damaged"])
+def test_an_answer_that_is_gone_says_so_and_comes_back_with_its_question(recorded: Recorded, what: str) -> None:
+    path = recorded.answers.path(recorded.first.fingerprint)
+    if what == "is damaged":
+        path.write_bytes(path.read_bytes()[:-1])
+    else:
+        pruned = prune_answers(recorded.answers.folder, older_than_s=0, most_bytes=0, in_use_s=-NOTED_S)
+        assert pruned.count == 1
+    base = f"/api/v1/executions/{recorded.first.execution_id}"
+    files = [f"{base}/trades.{form}" for form in ("csv", "parquet", "arrow")] + [f"{base}/figures/equity.svg"]
+    for file in files:
+        gone = recorded.client.get(file)
+        assert (gone.status_code, gone.headers["content-type"]) == (410, "application/problem+json")
+        assert f"the answer of execution {recorded.first.execution_id} {what}" in gone.json()["detail"]
+        assert "ask its question again" in gone.json()["detail"]
+    assert recorded.client.get(base).json()["status"] == "completed"
+    assert recorded.client.post("/api/v1/execute", json={"strategy_name": WEEKLY}).json()["cached"] is False
+    assert [recorded.client.get(file).status_code for file in files] == [200] * 4

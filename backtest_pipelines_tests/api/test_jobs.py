@@ -217,7 +217,7 @@ def test_a_body_that_is_no_request_is_refused(service: Installation, body: bytes
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/api/v1/jobs/00000000-0000-0000-0000-000000000000", 404),
+        ("GET", "/api/v1/results/" + "0" * 64, 404),
         ("DELETE", "/api/v1/jobs/no-such-job", 404),
         ("GET", "/api/v1/no-such-thing", 404),
         ("GET", "/api", 404),
@@ -225,7 +225,7 @@ def test_a_body_that_is_no_request_is_refused(service: Installation, body: bytes
         ("PUT", "/api/v1/jobs", 405),
         ("GET", "/api/v1/jobs?limit=0", 422),
         ("GET", "/api/v1/jobs?status=done", 422),
-        ("GET", "/api/v1/jobs?variant=no_such_variant", 422),
+        ("GET", "/api/v1/jobs?strategy=no_such_variant", 422),
     ],
 )
 def test_what_is_not_there_is_a_problem_too(service: Installation, method: str, path: str, status: int) -> None:
@@ -286,7 +286,7 @@ def test_jobs_are_listed_newest_first_by_status_and_variant(service: Installatio
     assert listed("limit=2") == [second["job_id"], first["job_id"]]
     assert listed("limit=1&status=failed") == [first["job_id"]]
     assert listed("limit=1&status=pending") == [second["job_id"]]
-    assert listed("variant=call_sell_future_buy_t1") == [second["job_id"]]
+    assert listed("strategy=call_sell_future_buy_t1") == [second["job_id"]]
     assert listed("status=completed") == []
 
 

@@ -59,6 +59,7 @@ def test_it_is_healthy_and_describes_itself_without_a_web_server(alone: Api) -> 
     described = httpx.get(f"{alone.url}/api/v1/openapi.json").json()
     assert {path.split("/")[3] for path in described["paths"] if path.startswith("/api/")} == {
         "cache",
+        "execute",
         "executions",
         "jobs",
         "metrics",

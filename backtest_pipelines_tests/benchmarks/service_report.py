@@ -18,10 +18,10 @@ class Figure:
     Attributes
     ----------
     name : str
-    unit : {"ms", "s", "MB", "times", ""}
+    unit : {"ms", "s", "/s", "MB", "times", ""}
     ours : float
     stock : float or None
-        The same of the stock launcher, where it has it.
+        The same of what it is compared with, where that has it.
     at_most, at_least : float or None
         The target, in the same unit.
     """
@@ -94,9 +94,10 @@ def gaps(runs: Sequence[Sequence[tuple[str, float]]]) -> list[tuple[str, float]]
     return [(name, statistics.median(column)) for name, column in zip(usual, zip(*since_ms, strict=True), strict=True)]
 
 
-def figures_table(title: str, figures: Sequence[Figure]) -> Table:
+def figures_table(title: str, figures: Sequence[Figure], beside: str = "stock") -> Table:
+    """Return a table of figures beside those of something else."""
     table = Table(title=title, title_justify="left")
-    for heading in ("figure", "stock", "ours", "ours / stock", "to reach", ""):
+    for heading in ("figure", beside, "ours", f"ours / {beside}", "to reach", ""):
         table.add_column(heading, justify="left" if heading in ("figure", "") else "right")
     for figure in figures:
         table.add_row(
@@ -110,14 +111,14 @@ def figures_table(title: str, figures: Sequence[Figure]) -> Table:
     return table
 
 
-def shares_table(title: str, parts: Sequence[tuple[str, float]]) -> Table:
+def shares_table(title: str, parts: Sequence[tuple[str, float]], part: str = "until", places: int = 1) -> Table:
     """Return a table of what a whole is made of, in ms."""
     whole_ms = sum(ms for _, ms in parts)
     table = Table(title=title, title_justify="left")
-    table.add_column("until")
+    table.add_column(part)
     table.add_column("ms", justify="right")
     table.add_column("share", justify="right")
     for name, ms in parts:
-        table.add_row(name, f"{ms:.1f}", f"{ms / whole_ms:.0%}")
-    table.add_row("sum", f"{whole_ms:.1f}", "")
+        table.add_row(name, f"{ms:.{places}f}", f"{ms / whole_ms:.0%}")
+    table.add_row("sum", f"{whole_ms:.{places}f}", "")
     return table

@@ -113,7 +113,8 @@ class Service:
         found = [
             job
             for job in reversed(self.jobs.values())
-            if all(job[name] in wanted.get(name, [job[name]]) for name in ("status", "variant"))
+            if job["status"] in wanted.get("status", [job["status"]])
+            and job["variant"] in wanted.get("strategy", [job["variant"]])
         ]
         return 200, found[: int(wanted["limit"][0])]
 

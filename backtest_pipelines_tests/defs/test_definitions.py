@@ -30,12 +30,14 @@ def test_every_asset_job_schedule_and_sensor_is_known(location: dg.Definitions) 
         "daily_files": ("DynamicPartitionsDefinition", "market_data", []),
         "panels": ("StaticPartitionsDefinition", "market_data", ["daily_files"]),
         **{name: ("StaticPartitionsDefinition", "strategies", ["panels"]) for name in VARIANTS},
+        "execution_metrics": ("NoneType", "monitoring", []),
     }
     assert sorted(repository.job_names) == [
         "__ASSET_JOB",
         *(f"{name}_job" for name in VARIANTS),
         "daily_files_job",
         "evening_job",
+        "execution_metrics_job",
         "panels_job",
         "retention_job",
     ]
@@ -47,6 +49,7 @@ def test_every_asset_job_schedule_and_sensor_is_known(location: dg.Definitions) 
         for schedule in repository.schedule_defs
     ] == [
         ("evening_schedule", "0 20 * * *", "Asia/Kolkata", "RUNNING"),
+        ("execution_metrics_schedule", "0 * * * *", "Asia/Kolkata", "RUNNING"),
         ("retention_schedule", "30 3 * * *", "Asia/Kolkata", "RUNNING"),
     ]
     assert set(repository.get_top_level_resources()) == {"workspace", "answers"}

@@ -16,6 +16,7 @@ from dagster._core.storage.runs.schema import RunsTable
 from backtest_pipelines.defs.retention import RetentionConfig
 from backtest_pipelines.defs.run_pruning import prune_runs
 from backtest_pipelines.graphql.names import JOB_ID_TAG
+from backtest_pipelines.records.cursors import ENDED_RUNS, Cursors
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.executions import Execution, ExecutionRecords
 from backtest_pipelines.records.jobs import JobRecords
@@ -160,6 +161,25 @@ def test_what_a_kept_run_was_tried_again_from_is_kept(stores: Stores) -> None:
     (last,) = stores.add(1, days=1, root_run_id=root, parent_run_id=parent)
     assert stores.prune()[0] == ("runs", 1, 3)
     assert stores.run_ids() == {root, parent, last}
+
+
+def test_runs_that_the_api_has_yet_to_put_on_record_are_kept(stores: Stores) -> None:
+    (read,), (unread,) = stores.add(1, "FAILURE", days=200), stores.add(1, "CANCELED", days=100)
+    stores.add(2, "SUCCESS", days=100)
+    read_to_s = time.time() - 150 * DAY_S
+    Cursors(stores.database).put(ENDED_RUNS, repr(read_to_s))
+    assert stores.prune()[0] == ("runs", 3, 1)
+    assert read not in stores.run_ids()
+    assert stores.run_ids() == {unread}
+    Cursors(stores.database).put(ENDED_RUNS, repr(time.time()))
+    assert stores.prune()[0] == ("runs", 1, 0)
+
+
+def test_an_api_that_has_seen_no_failure_yet_is_waited_for(stores: Stores) -> None:
+    (unread,) = stores.add(1, "FAILURE")
+    Cursors(stores.database).put(ENDED_RUNS, "0.0")
+    assert stores.prune()[0] == ("runs", 0, 1)
+    assert stores.run_ids() == {unread}
 
 
 def test_what_a_killed_pruning_left_is_deleted_and_nothing_else(stores: Stores) -> None:

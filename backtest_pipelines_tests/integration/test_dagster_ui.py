@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -22,6 +23,9 @@ __all__ = ["installation"]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHROMEDRIVER = shutil.which("chromedriver")
 PAGE_S = 30.0
+LOOKS = """
+{ assetOrError(assetKey: {path: ["execution_metrics"]}) { ... on Asset { assetMaterializations(limit: 1) { runId } } } }
+"""
 PARAMETERS = {"spot_adjustment_type": 3, "spot_adjustment": 0.5, "call_sell_position": 1.0}
 
 
@@ -71,6 +75,26 @@ def test_a_variant_is_launched_with_changed_parameters_and_shows_its_answer(
     assert question["parameters"] == {"spot_adjustment_type": 3, "spot_adjustment": "0.5", "call_sell_position": "1"}
     picture = visible(browser, "//tr[td[1][contains(., 'equity')]]//img")
     assert browser.execute_script("return arguments[0].naturalWidth", picture) > 100
+
+
+def test_the_metrics_are_materialized_and_seen_as_tables_pictures_and_plots(
+    installation: Installation, browser: webdriver.Chrome
+) -> None:
+    browser.get(f"{installation.url}/assets/execution_metrics")
+    clickable(browser, "//button[contains(., 'Materialize')]").click()
+    WebDriverWait(browser, RUN_S).until(
+        lambda _: installation.dagster.ask(LOOKS)["assetOrError"].get("assetMaterializations")
+    )
+    browser.refresh()
+    # The page is drawn again while it loads, also between finding an element and looking at it.
+    page = WebDriverWait(browser, PAGE_S, ignored_exceptions=(NoSuchElementException, StaleElementReferenceException))
+    executions = f"//tr[td[1][.='variants']]//td[.='{WEEKLY}']/following-sibling::td[1]"
+    page.until(lambda driver: int(driver.find_element(By.XPATH, executions).text) >= 1)
+    picture = f"//tr[td[1][.='durations: {WEEKLY}']]//img"
+    width = "return arguments[0].naturalWidth"
+    page.until(lambda driver: driver.execute_script(width, driver.find_element(By.XPATH, picture)) > 50)
+    clickable(browser, "//button[normalize-space(.)='Plots']").click()
+    visible(browser, f"//*[normalize-space(text())='p95_ms: {WEEKLY}']")
 
 
 def test_the_ui_is_read_behind_the_login(installation: Installation, browser: webdriver.Chrome) -> None:

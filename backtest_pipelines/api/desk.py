@@ -1,0 +1,168 @@
+"""The desk where questions come in: one thread that gives what is kept and puts executions on record, many at once.
+
+A commit takes as long for fifty rows as for one, and so does the way between threads, so that under load each costs a
+fraction. An answer leaves after its row is on record, and a commit that failed fails every answer that waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from backtest_pipelines.api.opened_workspace import OpenedWorkspace
+from backtest_pipelines.errors import UnavailableError
+from backtest_pipelines.executions.log import log_execution
+from backtest_pipelines.executions.request import ExecutionRequest
+from backtest_pipelines.records.executions import Execution, ExecutionRecords
+from backtest_pipelines.strategies.question import Question
+
+if TYPE_CHECKING:
+    from backtest_pipelines.executions.serve import Served
+
+AT_ONCE: Final = 100
+"""Rows of one commit: it holds up other writers for a few milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An answer on record.
+
+    Attributes
+    ----------
+    execution_id : int
+    row : Execution
+    json : bytes
+        See `backtest_pipelines.executions.rendering.Rendered`.
+    """
+
+    execution_id: int
+    row: Execution
+    json: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    request: ExecutionRequest
+    question: Question
+    done: asyncio.Future[Given | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    served: Served
+    done: asyncio.Future[Given]
+
+
+class Desk:
+    """One thread for callers in the event loop that is running.
+
+    Parameters
+    ----------
+    workspace : OpenedWorkspace
+    records : ExecutionRecords
+    """
+
+    def __init__(self, workspace: OpenedWorkspace, records: ExecutionRecords) -> None:
+        self._workspace = workspace
+        self._records = records
+        self._loop = asyncio.get_running_loop()
+        self._waiting: queue.SimpleQueue[_Asked | _Served | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="desk", daemon=True)
+        self._thread.start()
+
+    async def kept(self, request: ExecutionRequest, question: Question) -> Given | None:
+        """Return the answer to a question where its JSON is kept, or None where more is to be done for it.
+
+        Raises
+        ------
+        MissingDataError, BadDataError
+            If the data was not ingested, or is damaged.
+        UnavailableError
+            If the answer is not on record, since the database is locked, full, read-only, or does not answer.
+        """
+        done: asyncio.Future[Given | None] = self._loop.create_future()
+        self._waiting.put(_Asked(request, question, done))
+        return await done
+
+    async def record(self, served: Served) -> Given:
+        """Put an answer on record.
+
+        Raises
+        ------
+        UnavailableError
+            As `kept`.
+        """
+        done: asyncio.Future[Given] = self._loop.create_future()
+        self._waiting.put(_Served(served, done))
+        return await done
+
+    def close(self) -> None:
+        """Do what waits, and end the thread."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        is_open = True
+        while is_open:
+            batch: list[_Asked | _Served] = []
+            while is_open and len(batch) < AT_ONCE:
+                try:
+                    waiting = self._waiting.get(block=not batch)
+                except queue.Empty:
+                    break
+                if waiting is None:
+                    is_open = False
+                else:
+                    batch.append(waiting)
+            if batch:
+                self._do(batch)
+
+    def _do(self, batch: list[_Asked | _Served]) -> None:
+        outcomes: list[tuple[asyncio.Future[Any], object]] = []
+        served: list[tuple[asyncio.Future[Any], Served]] = []
+        for waiting in batch:
+            if isinstance(waiting, _Served):
+                served.append((waiting.done, waiting.served))
+                continue
+            try:
+                found = self._look_up(waiting)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
+                outcomes.append((waiting.done, error))
+            else:
+                if found is None:
+                    outcomes.append((waiting.done, None))
+                else:
+                    served.append((waiting.done, found))
+        rows = [found.row for _, found in served]
+        try:
+            ids = self._records.insert_all(rows)
+        except Exception as error:  # noqa: BLE001 - likewise
+            # Each gets an error of its own: one that is raised in several tasks collects the tracebacks of all.
+            outcomes += [(done, UnavailableError(f"the execution is not on record: {error}")) for done, _ in served]
+            rows, ids = [], []
+        else:
+            outcomes += [
+                (done, Given(execution_id, found.row, found.answer.json))
+                for (done, found), execution_id in zip(served, ids, strict=True)
+            ]
+        self._loop.call_soon_threadsafe(_tell, outcomes)
+        for row, execution_id in zip(rows, ids, strict=True):
+            log_execution(row, execution_id)
+
+    def _look_up(self, asked: _Asked) -> Served | None:
+        from backtest_pipelines.executions.serve import serve_kept  # noqa: PLC0415 - see `OpenedWorkspace`
+
+        return serve_kept(asked.request, asked.question, self._workspace.get())
+
+
+def _tell(outcomes: list[tuple[asyncio.Future[Any], object]]) -> None:
+    for done, outcome in outcomes:
+        if done.done():  # the caller hung up
+            continue
+        if isinstance(outcome, Exception):
+            done.set_exception(outcome)
+        else:
+            done.set_result(outcome)

@@ -1,0 +1,121 @@
+"""The body of a question that is answered at once: from a caller's bytes to a checked question."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, TypeAdapter, ValidationError
+
+from backtest_pipelines.api.bodies import checked, read_json
+from backtest_pipelines.api.job_request import IDEMPOTENCY_KEY, RequestId, canonical_text
+from backtest_pipelines.api.strategies import named_variant
+from backtest_pipelines.errors import BadRequestError
+from backtest_pipelines.executions.request import ExecutionRequest
+from backtest_pipelines.strategies.question import Question
+
+_KEY: TypeAdapter[str] = TypeAdapter(RequestId)
+
+
+class PhaseBody(BaseModel):
+    """A trading phase."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    start: StrictStr = Field(description="ISO date, included")
+    end: StrictStr = Field(description="ISO date, included")
+
+
+class ExecuteBody(BaseModel):
+    """A question, in the words of the REST API."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    strategy_name: StrictStr
+    parameters: Annotated[
+        dict[StrictStr, Any], Field(description="By name, with symbol; absent ones take their default")
+    ] = {}
+    from_date: Annotated[StrictStr | None, Field(description="ISO date, included; default: the first session")] = None
+    to_date: Annotated[StrictStr | None, Field(description="ISO date, included; default: the last session")] = None
+    phases: Annotated[list[PhaseBody], Field(description="Without any, every session is traded")] = []
+    exit_at_expiry: Annotated[StrictStr, Field(description="close or intrinsic")] = "close"
+    costs: StrictBool = False
+    brokerage_inr_per_order: Annotated[
+        Any, Field(description="INR, 0 to 10000, whole paise; only with costs, then 20")
+    ] = None
+    use_cache: Annotated[StrictBool, Field(description="false computes afresh")] = True
+    async_execution: Annotated[StrictBool, Field(description="true answers at once with the id of a job")] = False
+
+    def request(self) -> ExecutionRequest:
+        """Return the same as the use case takes it."""
+        parameters = dict(self.parameters)
+        return ExecutionRequest(
+            variant=self.strategy_name,
+            symbol=parameters.pop("symbol", "NIFTY"),
+            parameters=parameters,
+            from_date=self.from_date,
+            to_date=self.to_date,
+            phases=[(phase.start, phase.end) for phase in self.phases],
+            exit_at_expiry=self.exit_at_expiry,
+            costs=self.costs,
+            brokerage_inr_per_order=self.brokerage_inr_per_order,
+            use_cache=self.use_cache,
+            door="rest",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ExecuteRequest:
+    """A checked request.
+
+    Attributes
+    ----------
+    request : ExecutionRequest
+    question : Question
+        What it asks.
+    is_async : bool
+        Whether a job is to answer it.
+    key : str or None
+        The caller's own id of the request.
+    """
+
+    request: ExecutionRequest
+    question: Question
+    is_async: bool
+    key: str | None
+
+    @property
+    def text(self) -> str:
+        """The request in its one JSON form: bodies that ask the same have the same."""
+        return canonical_text(self.question, costs=self.request.costs, use_cache=self.request.use_cache)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the text and of how it is to be answered, in hexadecimal digits."""
+        return hashlib.sha256(f"execute {self.is_async} {self.text}".encode()).hexdigest()
+
+
+async def execute_request(request: Request) -> ExecuteRequest:
+    """Read and check a request.
+
+    Raises
+    ------
+    BadRequestError, RequestValidationError
+        If a field or the key is wrong.
+    HTTPException
+        If the body is no JSON, or too large.
+    """
+    body = checked(ExecuteBody, await read_json(request))
+    named_variant("strategy_name", body.strategy_name)
+    asked = body.request()
+    return ExecuteRequest(asked, asked.question(), body.async_execution, _key(request))
+
+
+def _key(request: Request) -> str | None:
+    given = request.headers.get(IDEMPOTENCY_KEY)
+    try:
+        return None if given is None else _KEY.validate_python(given)
+    except ValidationError:
+        raise BadRequestError(IDEMPOTENCY_KEY, given, "allowed: 1 to 200 visible ASCII characters") from None

@@ -1,0 +1,95 @@
+"""One execution from its start to its row in the table."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from time import perf_counter
+
+from backtest_pipelines.errors import BacktestError
+from backtest_pipelines.executions.answering import Named
+from backtest_pipelines.executions.log import log_execution
+from backtest_pipelines.executions.request import ExecutionRequest
+from backtest_pipelines.records.executions import Execution, ExecutionRecords
+from backtest_pipelines.records.jobs import Job
+from backtest_pipelines.results.store import Tier
+
+logger = logging.getLogger(__name__)
+
+
+class Attempt:
+    """An execution that begins now.
+
+    Parameters
+    ----------
+    request : ExecutionRequest
+    job : Job, optional
+        That it answers: it is on record under the job's execution id.
+
+    Attributes
+    ----------
+    job : Job or None
+    """
+
+    def __init__(self, request: ExecutionRequest, job: Job | None = None) -> None:
+        self.job = job
+        self._request = request
+        self._started_at, self._start = datetime.now(UTC), perf_counter()
+
+    def completed(self, named: Named, tier: Tier | None, row_count: int) -> Execution:
+        """Return the row of an execution that has its answer now."""
+        question = named.question
+        parameters = _canonical_json(question.canonical())
+        row = self._row(question.variant.name, question.symbol, parameters)
+        return replace(
+            row,
+            outcome="completed",
+            cached=tier is not None,
+            tier=tier,
+            row_count=row_count,
+            fingerprint=named.fingerprint,
+        )
+
+    def failed(self, error: Exception) -> Execution:
+        """Return the row of an execution that fails now."""
+        request = self._request
+        asked = {
+            "parameters": {name: str(value) for name, value in request.parameters.items()},
+            "from_date": str(request.from_date),
+            "to_date": str(request.to_date),
+            "phases": str(list(request.phases)),
+            "exit_at_expiry": str(request.exit_at_expiry),
+            "brokerage_inr_per_order": str(request.brokerage_inr_per_order),
+        }
+        row = self._row(str(request.variant), str(request.symbol), _canonical_json(asked))
+        return replace(row, error_type=type(error).__name__, error_message=str(error))
+
+    def _row(self, variant: str, symbol: str, parameters: str) -> Execution:
+        row = Execution(
+            variant=variant,
+            parameters=parameters,
+            symbol=symbol,
+            door=self._request.door,
+            started_at=self._started_at,
+            duration_ms=(perf_counter() - self._start) * 1000,
+            outcome="failed",
+            attempt=self._request.attempt,
+            run_id=self._request.run_id,
+            request_id=self._request.request_id,
+        )
+        return row if self.job is None else replace(row, id=self.job.execution_id, job_id=self.job.job_id, door="rest")
+
+
+def record_failure(failure: Execution, records: ExecutionRecords) -> None:
+    """Put a failure on record, or say in the log that it is not: the caller is owed the error itself."""
+    try:
+        log_execution(failure, records.insert(failure))
+    except BacktestError as unrecorded:
+        logger.warning("A failed execution is not on record: %s", unrecorded)
+
+
+def _canonical_json(content: Mapping[str, object]) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,113 @@
+"""An answer as JSON, made once and kept beside it: what the REST API sends."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from backtest_pipelines.executions.answering import Named, answer
+from backtest_pipelines.executions.workspace import Workspace
+from backtest_pipelines.results.answer import Answer
+from backtest_pipelines.results.codec import CorruptAnswerError, decode
+from backtest_pipelines.results.exports import records
+from backtest_pipelines.results.store import Tier
+
+KIND: Final = "json"
+_ROW_COUNT_BYTES: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An answer as JSON.
+
+    Attributes
+    ----------
+    json : bytes
+        ``data``: the trades, one object each. ``metadata``: the statistics, ``notices``, ``provenance``.
+    row_count : int
+        Number of trades.
+    tier : {"redis", "file"} or None
+        Where the answer was found; None where it was computed.
+    computed : Answer or None
+        The answer, where it was computed.
+    """
+
+    json: bytes
+    row_count: int
+    tier: Tier | None
+    computed: Answer | None = None
+
+
+def kept_rendering(place: tuple[str, str, str], workspace: Workspace) -> Rendered | None:
+    """Return a valid answer whose JSON is kept, or None where it is not.
+
+    Parameters
+    ----------
+    place : (str, str, str)
+        Fingerprint, variant and symbol.
+    workspace : Workspace
+
+    Raises
+    ------
+    UnavailableError
+        If it is not known what was invalidated.
+    """
+    packed = workspace.answers.look_up_rendering(*place, KIND)
+    if packed is None:
+        return None
+    return Rendered(packed[_ROW_COUNT_BYTES:], int.from_bytes(packed[:_ROW_COUNT_BYTES], "big"), "redis")
+
+
+def rendered(named: Named, workspace: Workspace, *, use_cache: bool) -> Rendered:
+    """Return an answer as JSON: found, or else computed and kept.
+
+    Raises
+    ------
+    UnavailableError
+        If a file cannot be read or written.
+    """
+    if use_cache and (kept := kept_rendering(named.place, workspace)):
+        return kept
+    given = answer(named, workspace, use_cache=use_cache)
+    decoded = decode(given.bytes)
+    content = _json(decoded)
+    _keep(named.place, workspace, content, decoded.row_count, given.kept_s)
+    return Rendered(content, decoded.row_count, given.tier, decoded if given.tier is None else None)
+
+
+def rendered_once_given(fingerprint: str, variant: str, symbol: str, workspace: Workspace) -> Rendered | None:
+    """Return an answer that was given before, invalidated since or not; None where it is not kept any more.
+
+    Raises
+    ------
+    UnavailableError
+        If its file cannot be read.
+    """
+    place = (fingerprint, variant, symbol)
+    if kept := kept_rendering(place, workspace):
+        return kept
+    try:
+        found = workspace.answers.files.read_with_time(fingerprint)
+        decoded = decode(found[0]) if found else None
+    except CorruptAnswerError as error:
+        workspace.answers.files.warn_of_damage(fingerprint, error)
+        return None
+    if found is None or decoded is None:
+        return None
+    content = _json(decoded)
+    _keep(place, workspace, content, decoded.row_count, found[1])
+    return Rendered(content, decoded.row_count, "file")
+
+
+def _keep(place: tuple[str, str, str], workspace: Workspace, content: bytes, row_count: int, kept_s: float) -> None:
+    packed = row_count.to_bytes(_ROW_COUNT_BYTES, "big") + content
+    workspace.answers.keep_rendering(*place, KIND, packed, kept_s=kept_s)
+
+
+def _json(decoded: Answer) -> bytes:
+    content = {
+        "data": records(decoded.trades),
+        "metadata": {**decoded.statistics, "notices": records(decoded.notices), "provenance": decoded.provenance},
+    }
+    return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
@@ -38,15 +39,19 @@ from backtest_pipelines.api.openapi import describe, operation_id
 from backtest_pipelines.api.opened_workspace import OpenedWorkspace
 from backtest_pipelines.api.projecting import Projection
 from backtest_pipelines.api.readiness import Lookout
+from backtest_pipelines.api.reporting import Reports
 from backtest_pipelines.api.request_limits import RequestLimits
 from backtest_pipelines.api.services import Services
 from backtest_pipelines.api.traffic import Traffic
+from backtest_pipelines.api.trouble import Trouble
 from backtest_pipelines.api.web_server import WebServer
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.records.cursors import Cursors
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.executions import ExecutionRecords
 from backtest_pipelines.records.jobs import JobRecords
+
+logger = logging.getLogger(__name__)
 
 PREFIX: Final = "/api"
 
@@ -108,25 +113,30 @@ async def _health() -> dict[str, str]:
 @asynccontextmanager
 async def _lifespan(app: FastAPI, settings: Settings, dagster_url: str) -> AsyncIterator[dict[str, Any]]:
     database = Database(settings.database)
+    web_trouble = Trouble(
+        logger, f"Dagster's web server at {dagster_url} does not answer", "Dagster's web server answers again"
+    )
     async with new_session() as session:
         records = ExecutionRecords(database)
         workspace = OpenedWorkspace(settings, database)
+        web = WebServer(dagster_url, session, web_trouble)
         services = Services(
             jobs=JobRecords(database),
             executions=records,
             cursors=Cursors(database),
             database=database,
             answers=settings.home / "answers",
-            web=WebServer(dagster_url, session),
+            web=web,
             workspace=workspace,
             desk=Desk(workspace, records),
+            reports=Reports(web),
         )
         projection = Projection(services)
         lookout = Lookout(services, projection)
         figures = Figures(services, lookout)
         launcher = Launcher(services, keep_s=settings.limits.job_keep_h * 3600)
-        app.router.default = _all_else(Gateway(dagster_url, session))
-        looking_after = asyncio.gather(launcher.look_after(), projection.look_after())
+        app.router.default = _all_else(Gateway(dagster_url, session, web_trouble))
+        looking_after = asyncio.gather(launcher.look_after(), projection.look_after(), services.reports.look_after())
         # What was made so far stays: collections need not look at it, which halves the slowest answers.
         gc.freeze()
         try:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, StrictStr, TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 
 from backtest_pipelines.errors import BadRequestError
 from backtest_pipelines.strategies import catalogue
 
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 MAX_BODY_BYTES: Final = 1_000_000
+
+SCHEMAS: Final = "#/components/schemas/"
+"""Where the OpenAPI document has the models that others refer to."""
+
+RequestId = Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
+"""The caller's own id of a request."""
 
 _Body = TypeVar("_Body", bound=BaseModel)
 
@@ -60,5 +67,16 @@ def checked(model: type[_Body], content: object) -> _Body:
 
 
 def documented(model: type[BaseModel]) -> dict[str, object]:
-    """Return what the OpenAPI document says of a route that reads this body itself."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": model.model_json_schema()}}}}
+    """Return what the OpenAPI document says of a route that reads this body, and the key of the request, itself."""
+    schema = model.model_json_schema(ref_template=SCHEMAS + "{model}")
+    key = {
+        "name": IDEMPOTENCY_KEY,
+        "in": "header",
+        "required": False,
+        "description": "your own id of the request: sent again, it is not done again",
+        "schema": TypeAdapter(RequestId).json_schema(),
+    }
+    return {
+        "parameters": [key],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+    }

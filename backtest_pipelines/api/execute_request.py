@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Strict, StrictBool, StrictStr, TypeAdapter, ValidationError
 
-from backtest_pipelines.api.bodies import checked, read_json
-from backtest_pipelines.api.job_request import IDEMPOTENCY_KEY, RequestId, canonical_text
-from backtest_pipelines.api.strategies import named_variant
+from backtest_pipelines.api.bodies import IDEMPOTENCY_KEY, RequestId, checked, read_json
+from backtest_pipelines.api.job_request import canonical_text
+from backtest_pipelines.api.strategies import StrategyName, named_variant
 from backtest_pipelines.errors import BadRequestError
 from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.strategies.question import Question
@@ -33,7 +33,7 @@ class ExecuteBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    strategy_name: StrictStr
+    strategy_name: Annotated[StrategyName, Strict()]
     parameters: Annotated[
         dict[StrictStr, Any], Field(description="By name, with symbol; absent ones take their default")
     ] = {}

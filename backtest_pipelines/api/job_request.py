@@ -6,19 +6,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, Strict, StrictBool, StrictStr
 
-from backtest_pipelines.api.bodies import checked, read_json
+from backtest_pipelines.api.bodies import IDEMPOTENCY_KEY, RequestId, checked, read_json
+from backtest_pipelines.api.strategies import StrategyName, Symbol
 from backtest_pipelines.errors import BadRequestError
 from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.strategies.question import Question
-
-IDEMPOTENCY_KEY: Final = "Idempotency-Key"
-
-RequestId = Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
 
 
 class JobBody(BaseModel):
@@ -26,8 +23,8 @@ class JobBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    variant: StrictStr
-    symbol: StrictStr = "NIFTY"
+    variant: Annotated[StrategyName, Strict()]
+    symbol: Annotated[Symbol, Strict()] = "NIFTY"
     parameters: dict[StrictStr, Any] = Field(default={}, description="By name; absent ones take their default")
     from_date: StrictStr | None = Field(default=None, description="ISO date, included; default: the first session")
     to_date: StrictStr | None = Field(default=None, description="ISO date, included; default: the last session")

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
+from backtest_pipelines.api.bodies import SCHEMAS
 from backtest_pipelines.api.login.scopes import needed
 from backtest_pipelines.api.problems import MEDIA_TYPE
 
@@ -34,7 +35,7 @@ ANYWHERE: Final = {
 }
 """Errors of any request, by status."""
 _WITH_NAME: Final = {"404": "There is no such thing, or not any more"}
-_WITH_INPUT: Final = {"422": "A field is wrong"}
+_WITH_INPUT: Final = {"422": "A field is wrong, or a query parameter is not known"}
 _WITH_BODY: Final = {"413": "The body is too large", "415": "The body is not sent as application/json"}
 
 
@@ -80,6 +81,8 @@ def _complete(description: dict[str, Any]) -> None:
         for method, operation in methods.items()
     ]
     for method, path, operation in operations:
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            schemas.update(content["schema"].pop("$defs", {}))
         _complete_operation(method.upper(), path, operation)
     used = {tag for *_, operation in operations for tag in operation["tags"]}
     description["tags"] = [{"name": name, "description": text} for name, text in TAGS.items() if name in used]
@@ -95,7 +98,7 @@ def _complete_operation(method: str, path: str, operation: dict[str, Any]) -> No
     errors = {
         **ANYWHERE,
         **(_WITH_NAME if "{" in path else {}),
-        **(_WITH_INPUT if "parameters" in operation or "requestBody" in operation else {}),
+        **(_WITH_INPUT if path.startswith("/api/") else {}),
         **(_WITH_BODY if "requestBody" in operation else {}),
     }
     responses: dict[str, Any] = operation["responses"]
@@ -106,5 +109,5 @@ def _complete_operation(method: str, path: str, operation: dict[str, Any]) -> No
         responses.setdefault(status, {"description": text})
     for status, response in responses.items():
         if int(status) >= 400 and "content" not in response:
-            response["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+            response["content"] = {MEDIA_TYPE: {"schema": {"$ref": f"{SCHEMAS}Problem"}}}
     operation["responses"] = dict(sorted(responses.items()))

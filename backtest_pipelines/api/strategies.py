@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
@@ -13,6 +13,11 @@ from backtest_pipelines.market.symbols import SYMBOLS
 from backtest_pipelines.strategies import catalogue
 from backtest_pipelines.strategies.parameters import Choice, Parameter
 from backtest_pipelines.strategies.variants import Variant
+
+StrategyName = Annotated[str, Field(json_schema_extra={"enum": [variant.name for variant in catalogue.variants()]})]
+"""A name whose allowed ones are described; it is checked with what else is asked."""
+Symbol = Annotated[str, Field(json_schema_extra={"enum": list(SYMBOLS)})]
+"""A symbol, likewise."""
 
 router = APIRouter(prefix="/strategies", tags=["strategies"])
 

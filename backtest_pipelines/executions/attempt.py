@@ -57,12 +57,12 @@ class Attempt:
         """Return the row of an execution that fails now."""
         request = self._request
         asked = {
-            "parameters": {name: str(value) for name, value in request.parameters.items()},
-            "from_date": str(request.from_date),
-            "to_date": str(request.to_date),
-            "phases": str(list(request.phases)),
-            "exit_at_expiry": str(request.exit_at_expiry),
-            "brokerage_inr_per_order": str(request.brokerage_inr_per_order),
+            "parameters": {name: _as_asked(value) for name, value in request.parameters.items()},
+            "from_date": _as_asked(request.from_date),
+            "to_date": _as_asked(request.to_date),
+            "phases": _as_asked(list(request.phases), depth=2),
+            "exit_at_expiry": _as_asked(request.exit_at_expiry),
+            "brokerage_inr_per_order": _as_asked(request.brokerage_inr_per_order),
         }
         row = self._row(str(request.variant), str(request.symbol), _canonical_json(asked))
         return replace(row, error_type=type(error).__name__, error_message=str(error))
@@ -89,6 +89,13 @@ def record_failure(failure: Execution, records: ExecutionRecords) -> None:
         log_execution(failure, records.insert(failure))
     except BacktestError as unrecorded:
         logger.warning("A failed execution is not on record: %s", unrecorded)
+
+
+def _as_asked(value: object, depth: int = 0) -> object:
+    """Return a value that may be anything as JSON holds it: null and lists, and all else as text."""
+    if depth and isinstance(value, list | tuple):
+        return [_as_asked(each, depth - 1) for each in value]
+    return None if value is None else str(value)
 
 
 def _canonical_json(content: Mapping[str, object]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Final, TypeVar
 
 from fastapi import Request
@@ -13,14 +14,11 @@ from starlette.exceptions import HTTPException
 from backtest_pipelines.errors import BadRequestError
 from backtest_pipelines.strategies import catalogue
 
-IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 MAX_BODY_BYTES: Final = 1_000_000
-
-SCHEMAS: Final = "#/components/schemas/"
-"""Where the OpenAPI document has the models that others refer to."""
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
 RequestId = Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
-"""The caller's own id of a request."""
+REQUEST_ID: Final[TypeAdapter[str]] = TypeAdapter(RequestId)
 
 _Body = TypeVar("_Body", bound=BaseModel)
 
@@ -67,16 +65,25 @@ def checked(model: type[_Body], content: object) -> _Body:
 
 
 def documented(model: type[BaseModel]) -> dict[str, object]:
-    """Return what the OpenAPI document says of a route that reads this body, and the key of the request, itself."""
-    schema = model.model_json_schema(ref_template=SCHEMAS + "{model}")
+    """Return what the OpenAPI document says of a route that reads this body itself, and the key of the request."""
+    schema = model.model_json_schema()
+    content = {"application/json": {"schema": _inlined(schema, schema.get("$defs", {}))}}
     key = {
         "name": IDEMPOTENCY_KEY,
         "in": "header",
         "required": False,
         "description": "your own id of the request: sent again, it is not done again",
-        "schema": TypeAdapter(RequestId).json_schema(),
+        "schema": REQUEST_ID.json_schema(),
     }
-    return {
-        "parameters": [key],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
-    }
+    return {"parameters": [key], "requestBody": {"required": True, "content": content}}
+
+
+def _inlined(schema: object, definitions: Mapping[str, object]) -> object:
+    """Return a schema without references, which would be looked for at the root of the document."""
+    if isinstance(schema, list):
+        return [_inlined(part, definitions) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {name: _inlined(part, definitions) for name, part in schema.items() if name != "$defs"}

@@ -12,8 +12,9 @@ from starlette.responses import JSONResponse, Response
 
 from backtest_pipelines.api.answers import FOR_EVER, answer_of
 from backtest_pipelines.api.problems import ConflictError, UnknownError
+from backtest_pipelines.api.question_fields import VariantName
 from backtest_pipelines.api.services import Services, WithServices
-from backtest_pipelines.api.strategies import StrategyName, named_variant
+from backtest_pipelines.api.strategies import named_variant
 from backtest_pipelines.records.executions import Door, Execution
 from backtest_pipelines.records.jobs import Job
 from backtest_pipelines.records.times import utc_text
@@ -75,7 +76,7 @@ _WITHOUT_ANSWER: Final[dict[int | str, dict[str, Any]]] = {
 async def recent(
     services: WithServices,
     limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 50,
-    strategy_name: StrategyName | None = None,
+    strategy_name: VariantName | None = None,
     status: Status | None = None,
 ) -> Response:
     """List executions, newest first; those of jobs that are not done are pending."""

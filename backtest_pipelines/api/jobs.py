@@ -15,9 +15,10 @@ from backtest_pipelines.api.job_request import JobBody, job_request
 from backtest_pipelines.api.job_views import RUNS_AT_ONCE, STATUSES, Status, ended_state, run_states, state, views
 from backtest_pipelines.api.launching import WithLauncher
 from backtest_pipelines.api.problems import ConflictError, UnknownError
+from backtest_pipelines.api.question_fields import VariantName
 from backtest_pipelines.api.rendered_bytes import rendered_once_given, with_member, with_members
 from backtest_pipelines.api.services import Services, WithServices
-from backtest_pipelines.api.strategies import StrategyName, named_variant
+from backtest_pipelines.api.strategies import named_variant
 from backtest_pipelines.errors import UnavailableError
 from backtest_pipelines.records.jobs import Job
 
@@ -61,7 +62,7 @@ async def submit(request: Request, services: WithServices, launcher: WithLaunche
 async def recent(
     services: WithServices,
     status: Status | None = None,
-    strategy: StrategyName | None = None,
+    strategy: VariantName | None = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 50,
 ) -> Response:
     """List jobs, newest first."""

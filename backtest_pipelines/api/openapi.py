@@ -8,7 +8,6 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
-from backtest_pipelines.api.bodies import SCHEMAS
 from backtest_pipelines.api.login.scopes import needed
 from backtest_pipelines.api.problems import MEDIA_TYPE
 
@@ -81,8 +80,6 @@ def _complete(description: dict[str, Any]) -> None:
         for method, operation in methods.items()
     ]
     for method, path, operation in operations:
-        for content in operation.get("requestBody", {}).get("content", {}).values():
-            schemas.update(content["schema"].pop("$defs", {}))
         _complete_operation(method.upper(), path, operation)
     used = {tag for *_, operation in operations for tag in operation["tags"]}
     description["tags"] = [{"name": name, "description": text} for name, text in TAGS.items() if name in used]
@@ -109,5 +106,5 @@ def _complete_operation(method: str, path: str, operation: dict[str, Any]) -> No
         responses.setdefault(status, {"description": text})
     for status, response in responses.items():
         if int(status) >= 400 and "content" not in response:
-            response["content"] = {MEDIA_TYPE: {"schema": {"$ref": f"{SCHEMAS}Problem"}}}
+            response["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     operation["responses"] = dict(sorted(responses.items()))

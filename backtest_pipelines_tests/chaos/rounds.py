@@ -48,6 +48,13 @@ ON_POSTGRES: tuple[Fault, ...] = (
     stores.postgres_paused,
 )
 KINDS: dict[str, Fault] = {fault.__name__: fault for fault in ANYWHERE + ON_POSTGRES}
+TESTED_ON_POSTGRES = (
+    ("bells_rung_four_times", "bells_lost", "bells_doubled"),
+    ("redis_emptied", "worker_child_killed_after_its_claim"),
+    ("postgres_killed",),
+)
+"""Groups of kinds that the test suite inflicts, each in one go."""
+TESTED_ON_SQLITE = (("bells_lost", "worker_child_killed"),)
 
 
 @dataclass(frozen=True)

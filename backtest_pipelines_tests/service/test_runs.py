@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,15 +107,20 @@ def test_a_child_woken_after_its_run_was_given_away_writes_nothing(service: Serv
     os.kill(pid, signal.SIGSTOP)
     try:
         assert service.web.wait(run_id, 15) == "FAILURE"
-        before = service.web.events(run_id), witness(service.home, run_id)
+        before = written(service, run_id)
     finally:
         os.kill(pid, signal.SIGCONT)
     until(lambda: not Path(f"/proc/{pid}").exists() or is_zombie(pid), 10, "the woken child to end")
     until(lambda: len(service.web.group(run_id)) == 2, 15, "a retry")
     assert service.web.wait(service.web.group(run_id)[1]["runId"], 20) == "SUCCESS"
-    engine = [event for event in service.web.events(run_id) if event["message"] not in ("Retrying the run", None)]
-    assert (engine, witness(service.home, run_id)) == before
+    assert written(service, run_id) == before
     assert service.web.status(run_id) == "FAILURE"
+
+
+def written(service: Service, run_id: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return what a run and its step wrote, without what the daemon adds when it tries the run again."""
+    events = [event for event in service.web.events(run_id) if event["message"] not in ("Retrying the run", None)]
+    return events, witness(service.home, run_id)
 
 
 def is_zombie(pid: int) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, Final
 
 from backtest_pipelines.api.login.scopes import Scope
@@ -21,6 +23,8 @@ MOST_WORDS: Final = 5_000
 """Lexical tokens, which bound the time of parsing."""
 DEEPEST: Final = 30
 """Selections within selections, fragments not followed."""
+MOST_FIELDS: Final = 5_000
+"""With those of fragments, as often as they are named; the largest document of Dagster's UI has 1,041."""
 RUN_MUTATIONS: Final = frozenset(
     {
         "launchMultipleRuns",
@@ -106,14 +110,59 @@ def _parsed(document: str) -> Iterable[Any]:
         ).definitions
     except GraphQLError as error:
         raise BadRequestError("query", f"{len(document)} characters", f"allowed: GraphQL ({error.message})") from None
-    waiting = [(definition, 0) for definition in definitions]
+    _check_expanded([_counted(definition) for definition in definitions])
+    return definitions
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """A definition: its name where it is a fragment, and how many fields and which fragments are named in it."""
+
+    fragment: str | None
+    fields: int
+    spreads: Sequence[str]
+
+
+def _counted(definition: Any) -> _Counted:  # noqa: ANN401 - any node
+    from graphql import FieldNode, FragmentDefinitionNode, FragmentSpreadNode  # noqa: PLC0415
+
+    fields, spreads = 0, []
+    waiting = [(definition, 0)]
     while waiting:
         node, depth = waiting.pop()
         if depth > DEEPEST:
             raise BadRequestError("query", "deeper nesting", f"allowed: {DEEPEST} selections within each other")
+        if isinstance(node, FieldNode):
+            fields += 1
+        elif isinstance(node, FragmentSpreadNode):
+            spreads.append(node.name.value)
         selected = getattr(node, "selection_set", None)
         waiting += [(selection, depth + 1) for selection in selected.selections] if selected else []
-    return definitions
+    fragment = definition.name.value if isinstance(definition, FragmentDefinitionNode) else None
+    return _Counted(fragment, fields, spreads)
+
+
+def _check_expanded(definitions: Iterable[_Counted]) -> None:
+    """Refuse what has too many fields once its fragments stand where they are named: each within another doubles them.
+
+    A fragment within itself, or one that is not defined, is left to Dagster, which refuses the whole document for it.
+    """
+    fragments = {counted.fragment: counted for counted in definitions if counted.fragment is not None}
+    try:
+        order = list(TopologicalSorter({name: of.spreads for name, of in fragments.items()}).static_order())
+    except CycleError:
+        return
+    expanded: dict[str, int] = {}
+    for name in order:
+        if name in fragments:
+            expanded[name] = _expanded(fragments[name], expanded)
+    most = max((_expanded(counted, expanded) for counted in definitions), default=0)
+    if most > MOST_FIELDS:
+        raise BadRequestError("query", f"{most:.3g} fields", f"allowed: {MOST_FIELDS} with those of its fragments")
+
+
+def _expanded(counted: _Counted, expanded: Mapping[str, int]) -> int:
+    return counted.fields + sum(expanded.get(name, 0) for name in counted.spreads)
 
 
 def _fields(selected: SelectionSetNode, fragments: dict[str, FragmentDefinitionNode]) -> set[str]:

@@ -29,6 +29,7 @@ READ = [
     {"query": "subscription S { pipelineRunLogs(runId: 1) { x } }"},
     {"query": '# mutation { deleteRun }\n{ version(text: "mutation { deleteRun }") }'},
     {"query": documents.RUNS, "variables": {"runs": []}},
+    {"query": "{ ...A } fragment A on Query { a { ...B } } fragment B on Query { b { ...A } }"},
     {"query": documents.LOGS, "variables": {"run": "x", "cursor": None}},
 ]
 RUN = [
@@ -50,6 +51,16 @@ ADMIN = [
     {"query": "\ufeffmutation\n,,,\n{ reloadWorkspace { x } }"},
     {"query": "mutation { __typename }"},
 ]
+
+
+def doubling(fragments: int) -> str:
+    """Return a document of so many fragments, each of which names the one before it twice: 3 * 2 ** n - 1 fields."""
+    nested = " ".join(f"fragment F{n + 1} on Run {{ a {{ ...F{n} }} b {{ ...F{n} }} }}" for n in range(fragments))
+    return f"query Q {{ runs {{ ...F{fragments} }} }} fragment F0 on Run {{ c }} {nested}"
+
+
+CHAIN = "{ ...F0 } " + " ".join(f"fragment F{n} on Q {{ a {{ ...F{n + 1} }} }}" for n in range(300))
+"""Of fragments within each other, the last of which is not defined."""
 BAD: list[Any] = [
     [QUERY],
     [DELETE],
@@ -65,6 +76,9 @@ BAD: list[Any] = [
     {"query": "{" + " a" * 5_000 + "}"},
     {"query": "{ a " * 40 + "}" * 40},
     {"query": "{ a(b: " + "[" * 2_000 + "]" * 2_000 + ") }"},
+    {"query": doubling(11)},
+    {"query": doubling(200)},
+    {"query": doubling(200).replace("query Q", "mutation Q")},
 ]
 
 
@@ -92,6 +106,11 @@ def test_what_cannot_be_read_one_way_is_refused(service: Guarded, caller: str, b
     assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
     assert "limit" in answer.json()
     assert service.stand_in.requests == []
+
+
+@pytest.mark.parametrize("document", [doubling(10), CHAIN], ids=["doubling", "chain"])
+def test_fragments_within_each_other_pass_while_they_are_not_too_many(service: Guarded, document: str) -> None:
+    assert service.ask("read", "POST", "/graphql", {"query": document}).status_code == 207
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,13 @@ def documented(model: type[BaseModel]) -> dict[str, object]:
     """Return what the OpenAPI document says of a route that reads this body itself, and the key of the request."""
     schema = model.model_json_schema()
     content = {"application/json": {"schema": _inlined(schema, schema.get("$defs", {}))}}
-    key = {"name": IDEMPOTENCY_KEY, "in": "header", "required": False, "schema": REQUEST_ID.json_schema()}
+    key = {
+        "name": IDEMPOTENCY_KEY,
+        "in": "header",
+        "required": False,
+        "description": "your own id of the request: sent again, it is not done again",
+        "schema": REQUEST_ID.json_schema(),
+    }
     return {"parameters": [key], "requestBody": {"required": True, "content": content}}
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
+from backtest_pipelines.api.question_fields import SymbolName, VariantName
 from backtest_pipelines.api.services import Services, WithServices
 from backtest_pipelines.api.strategies import named_variant
 
@@ -19,8 +20,8 @@ router = APIRouter(prefix="/cache", tags=["cache"])
 class Selection(BaseModel):
     """What is invalidated: all, or what fits each of these."""
 
-    strategy_name: str | None = Field(None, description="only answers of this variant")
-    symbol: str | None = Field(None, description="only answers of this symbol")
+    strategy_name: VariantName | None = Field(None, description="only answers of this variant")
+    symbol: SymbolName | None = Field(None, description="only answers of this symbol")
     older_than: float | None = Field(
         None, description="only answers of more than this age, in seconds", ge=0, allow_inf_nan=False
     )

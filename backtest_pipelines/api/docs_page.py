@@ -74,7 +74,7 @@ def _operation(description: Json, method: str, path: str, operation: Json) -> st
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
     parts = [
         f"<p>{escape(operation.get('description', ''))} {needs}</p>",
-        _table("Path and query", inputs),
+        _table("Path, query and headers", inputs),
         _table("Body", list(_fields(description, body)) if body else []),
         *(_answer(description, status, each) for status, each in operation["responses"].items()),
         f"<h3>Example</h3><pre>{escape(_example(method, path, has_body=body is not None))}</pre>",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
+from backtest_pipelines.api.answer_models import Accepted, Completed
 from backtest_pipelines.api.bodies import documented
 from backtest_pipelines.api.desk import Given
 from backtest_pipelines.api.execute_request import ExecuteBody, ExecuteRequest, execute_request
@@ -34,7 +35,11 @@ LOOK_EACH_S: Final = 0.02
 router = APIRouter(tags=["execute"])
 
 
-@router.post("/execute", openapi_extra=documented(ExecuteBody))
+@router.post(
+    "/execute",
+    openapi_extra=documented(ExecuteBody),
+    responses={200: {"model": Completed | Accepted}, 409: {"description": "The key names another request"}},
+)
 async def execute(request: Request, services: WithServices, launcher: WithLauncher) -> Response:
     """Answer a question, or accept a job that does."""
     asked = await execute_request(request)

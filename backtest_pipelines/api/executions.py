@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from backtest_pipelines.api.answers import FOR_EVER, answer_of
 from backtest_pipelines.api.problems import ConflictError, UnknownError
+from backtest_pipelines.api.question_fields import VariantName
 from backtest_pipelines.api.services import Services, WithServices
 from backtest_pipelines.api.strategies import named_variant
 from backtest_pipelines.records.executions import Door, Execution
@@ -65,14 +66,17 @@ class ExecutionView(BaseModel):
     error: ExecutionError | None
 
 
-_WITHOUT_ANSWER: Final[dict[int | str, dict[str, Any]]] = {409: {"description": "The execution has no answer"}}
+_WITHOUT_ANSWER: Final[dict[int | str, dict[str, Any]]] = {
+    409: {"description": "The execution has no answer"},
+    410: {"description": "Its answer was removed by retention, or is damaged"},
+}
 
 
 @router.get("", responses={200: {"model": list[ExecutionView]}})
 async def recent(
     services: WithServices,
     limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 50,
-    strategy_name: str | None = None,
+    strategy_name: VariantName | None = None,
     status: Status | None = None,
 ) -> Response:
     """List executions, newest first; those of jobs that are not done are pending."""

@@ -9,11 +9,13 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
+from backtest_pipelines.api.answer_models import JobView, JobWithResult, UnknownJob
 from backtest_pipelines.api.bodies import documented
 from backtest_pipelines.api.job_request import JobBody, job_request
 from backtest_pipelines.api.job_views import RUNS_AT_ONCE, STATUSES, Status, ended_state, run_states, state, views
 from backtest_pipelines.api.launching import WithLauncher
 from backtest_pipelines.api.problems import ConflictError, UnknownError
+from backtest_pipelines.api.question_fields import VariantName
 from backtest_pipelines.api.rendered_bytes import rendered_once_given, with_member, with_members
 from backtest_pipelines.api.services import Services, WithServices
 from backtest_pipelines.api.strategies import named_variant
@@ -31,8 +33,12 @@ router = APIRouter(prefix="/jobs", tags=["jobs"])
 @router.post(
     "",
     status_code=201,
-    responses={200: {"description": "The job that the request id names already"}},
     openapi_extra=documented(JobBody),
+    responses={
+        200: {"model": JobView, "description": "The request id is known with this body"},
+        201: {"model": JobView},
+        409: {"description": "The request id names another request"},
+    },
 )
 async def submit(request: Request, services: WithServices, launcher: WithLauncher) -> Response:
     """Accept a job. A request id that is known with this body names its job, which is answered with 200."""
@@ -52,11 +58,11 @@ async def submit(request: Request, services: WithServices, launcher: WithLaunche
     return JSONResponse(view, 201 if is_new else 200, {"Location": f"{request.url.path}/{job.job_id}"})
 
 
-@router.get("")
+@router.get("", responses={200: {"model": list[JobView]}})
 async def recent(
     services: WithServices,
     status: Status | None = None,
-    strategy: str | None = None,
+    strategy: VariantName | None = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 50,
 ) -> Response:
     """List jobs, newest first."""
@@ -71,7 +77,10 @@ async def recent(
     return JSONResponse(found)
 
 
-@router.get("/{job_id}")
+@router.get(
+    "/{job_id}",
+    responses={200: {"model": JobWithResult}, 404: {"model": UnknownJob, "description": "There is no such job"}},
+)
 async def look(
     job_id: str,
     services: WithServices,
@@ -93,7 +102,7 @@ async def look(
     return Response(content, media_type="application/json")
 
 
-@router.delete("/{job_id}", status_code=204)
+@router.delete("/{job_id}", status_code=204, responses={409: {"description": "The job has ended"}})
 async def cancel(job_id: str, services: WithServices, launcher: WithLauncher) -> Response:
     """Cancel a job. Where the web server does not answer just now, its run is stopped as soon as it does."""
     job = await _known(services, job_id)

@@ -34,7 +34,7 @@ ANYWHERE: Final = {
 }
 """Errors of any request, by status."""
 _WITH_NAME: Final = {"404": "There is no such thing, or not any more"}
-_WITH_INPUT: Final = {"422": "A field is wrong"}
+_WITH_INPUT: Final = {"422": "A field is wrong, or a query parameter is not known"}
 _WITH_BODY: Final = {"413": "The body is too large", "415": "The body is not sent as application/json"}
 
 
@@ -95,7 +95,7 @@ def _complete_operation(method: str, path: str, operation: dict[str, Any]) -> No
     errors = {
         **ANYWHERE,
         **(_WITH_NAME if "{" in path else {}),
-        **(_WITH_INPUT if "parameters" in operation or "requestBody" in operation else {}),
+        **(_WITH_INPUT if path.startswith("/api/") else {}),
         **(_WITH_BODY if "requestBody" in operation else {}),
     }
     responses: dict[str, Any] = operation["responses"]

@@ -10,6 +10,7 @@ from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -115,10 +116,18 @@ async def _of_validation(_: Request, error: Exception) -> Response:
     return problem(422, f"{field}: got {value!r}; {limit}", field=field, value=value, limit=limit)
 
 
-async def _of_http(_: Request, error: Exception) -> Response:
+async def _of_http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    return problem(error.status_code, str(error.detail), error.headers)
+    headers = {"Allow": _methods(request)} if error.status_code == 405 else error.headers
+    return problem(error.status_code, str(error.detail), headers)
+
+
+def _methods(request: Request) -> str:
+    """Name all methods of a path: the route that refuses knows of its own ones alone."""
+    path = request.scope["path"]
+    routes = [route for route in iter_route_contexts(request.app.routes) if route.path_regex.match(path)]
+    return ", ".join(sorted({method for route in routes for method in route.methods or ()}))
 
 
 async def _of_hanging_up(_: Request, __: Exception) -> Response:

@@ -51,6 +51,8 @@ PARAMETERS_SCHEMA: dict[str, Any] = {
 
 VariantName = Annotated[StrictStr, Field(json_schema_extra={"enum": [each.name for each in catalogue.variants()]})]
 Symbol = Annotated[StrictStr, Field(json_schema_extra=SYMBOL_SCHEMA)]
+SymbolName = Annotated[StrictStr, Field(json_schema_extra={"enum": list(SYMBOLS)})]
+"""Of something else than a question, without its default."""
 IsoDate = Annotated[StrictStr, Field(json_schema_extra={"format": "date"})]
 FromDate = Annotated[IsoDate | None, Field(description="ISO date, included; default: the first session")]
 ToDate = Annotated[IsoDate | None, Field(description="ISO date, included; default: the last session")]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from backtest_pipelines.api.answers import FOR_EVER, answer_bytes
@@ -15,12 +15,14 @@ from backtest_pipelines.errors import BadRequestError
 MEDIA_TYPE: Final = "application/vnd.backtest.answer"
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 
+Fingerprint = Annotated[str, Path(json_schema_extra={"pattern": f"^{_FINGERPRINT.pattern}$"})]
+
 
 router = APIRouter(prefix="/results", tags=["results"])
 
 
 @router.get("/{fingerprint}", response_class=Response, responses={200: {"content": {MEDIA_TYPE: {}}}})
-async def result(fingerprint: str, services: WithServices) -> Response:
+async def result(fingerprint: Fingerprint, services: WithServices) -> Response:
     """Return the bytes of an answer."""
     if not _FINGERPRINT.fullmatch(fingerprint):
         raise BadRequestError("fingerprint", fingerprint, "allowed: 64 hexadecimal digits, 0 to 9 and a to f")

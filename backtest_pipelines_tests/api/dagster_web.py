@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import httpx
 
+from backtest_pipelines.api.answer_models import JobWithResult
 from backtest_pipelines.graphql import documents, replies
 from backtest_pipelines.graphql.names import JOB_ID_TAG
 from backtest_pipelines_tests.api.processes import Api, api, running, wait_until_ok
@@ -44,6 +45,8 @@ class Installation:
         answer = self.client.get(f"/api/v1/jobs/{job_id}")
         assert answer.status_code == 200, answer.text
         job: Json = answer.json()
+        assert set(job) | {"result"} == set(JobWithResult.model_fields)
+        JobWithResult.model_validate(job)
         return job
 
     def wait(self, job_id: str, is_so: Callable[[Json], object], timeout_s: float = WAIT_S) -> Json:

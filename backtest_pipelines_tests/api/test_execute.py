@@ -12,6 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
+from backtest_pipelines.api.answer_models import Accepted, Completed
+from backtest_pipelines.api.executions import ExecutionView
 from backtest_pipelines.executions.execute import execute
 from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.settings import Settings
@@ -47,10 +49,16 @@ class Service:
         answer = self.execute(key, **fields)
         assert answer.status_code == 200, answer.text
         content: Json = answer.json()
+        model = Accepted if "job_id" in content else Completed
+        assert set(content) == set(model.model_fields)
+        model.model_validate(content)
         return content
 
     def executions(self) -> list[Json]:
         listed: list[Json] = self.client.get("/api/v1/executions?limit=1000").json()
+        for execution in listed:
+            assert set(execution) == set(ExecutionView.model_fields)
+            ExecutionView.model_validate(execution)
         return listed
 
 
@@ -191,6 +199,7 @@ def test_what_fails_is_a_problem_and_on_record(service: Service) -> None:
         "failed",
         {"type": "MissingDataError", "message": content["detail"]},
     )
+    assert (newest["from_date"], newest["to_date"], newest["phases"]) == ("2031-01-01", None, [])
 
 
 def test_one_key_is_answered_once_also_when_it_is_sent_at_once(service: Service) -> None:

@@ -1,6 +1,7 @@
 """The description of the API: whole, true to what is answered, and shown on a page that loads nothing else."""
 
 import base64
+import json
 import re
 from collections.abc import Iterator
 from hashlib import sha256
@@ -11,11 +12,19 @@ import pytest
 
 from backtest_pipelines.api.login.scopes import needed
 from backtest_pipelines.api.openapi import TAGS
+from backtest_pipelines.market.symbols import SYMBOLS
+from backtest_pipelines.strategies import catalogue
 from backtest_pipelines_tests.api.processes import Api, api, free_port
 from backtest_pipelines_tests.docs.markdown import DOCS
 
 Json = dict[str, Any]
 CONTRACT = {
+    "Completed": "execution_id strategy_name status started_at completed_at duration_ms cached row_count result",
+    "Answer": "data metadata",
+    "Accepted": "execution_id strategy_name status started_at job_id",
+    "JobResult": "status strategy result",
+    "AnswerOfJob": "data metadata execution_time_ms row_count",
+    "JobError": "type message",
     "Overall": "total_executions successful_executions failed_executions success_rate cache_hits cache_misses "
     "cache_hit_rate",
     "StrategyMetrics": "total_executions avg_execution_time_ms min_execution_time_ms max_execution_time_ms p50 p95 "
@@ -30,6 +39,8 @@ CONTRACT = {
     "Health": "status available latency_ms version",
 }
 """The fields that callers rely on."""
+OWN = {("/ready", "503"), ("/api/v1/jobs/{job_id}", "404")}
+"""Errors that are no problem documents."""
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +76,8 @@ def test_each_route_says_what_it_is_for_who_may_ask_and_what_is_answered(descrip
         succeeded = {status: each for status, each in operation["responses"].items() if int(status) < 400}
         assert succeeded, where
         for status, response in operation["responses"].items():
-            if int(status) >= 400 and path != "/ready":
-                assert response["content"] == problem, where
+            if int(status) >= 400:
+                assert response["content"] == problem or (path, status) in OWN, where
         assert {"400", "403", "429", "500", "503"} < set(operation["responses"]), where
         assert ("401" in operation["responses"]) == (scope is not None), where
         assert ("404" in operation["responses"]) >= ("{" in path), where
@@ -78,14 +89,18 @@ def test_each_route_says_what_it_is_for_who_may_ask_and_what_is_answered(descrip
 
 def test_the_answers_of_a_route_are_described(description: Json) -> None:
     bare = [
-        f"{method} {path}"
+        f"{method} {path} {status}"
         for method, path, operation in operations(description)
         for status, response in operation["responses"].items()
-        if status not in ("201", "204")
-        and int(status) < 400
-        and any(not each.get("schema") for kind, each in response["content"].items() if kind == "application/json")
+        if int(status) < 400 and status != "204"
+        if not response["content"] or response["content"].get("application/json", {}) == {"schema": {}}
     ]
-    assert [where for where in bare if "/jobs" not in where] == []
+    assert bare == []
+
+
+def test_what_is_referred_to_is_there(description: Json) -> None:
+    named = set(re.findall(r'"\$ref": "([^"]*)"', json.dumps(description)))
+    assert named == {f"#/components/schemas/{name}" for name in description["components"]["schemas"]}
 
 
 @pytest.mark.parametrize("name", CONTRACT)
@@ -121,6 +136,28 @@ def test_the_page_shows_every_route_and_loads_nothing_else(served: Api, descript
     digest = base64.b64encode(sha256(style.encode()).digest()).decode()
     assert own.startswith(f"default-src 'none'; style-src 'sha256-{digest}';")
     assert of_the_guard == "frame-ancestors 'none'"
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [("/api/v1/jobs", "GET, POST"), ("/api/v1/jobs/1", "DELETE, GET"), ("/api/v1/docs", "GET"), ("/health", "GET")],
+)
+def test_another_method_is_told_all_of_the_path(served: Api, path: str, methods: str) -> None:
+    refused = httpx.put(served.url + path)
+    assert (refused.status_code, refused.headers["allow"]) == (405, methods)
+    assert refused.headers["content-type"] == "application/problem+json"
+
+
+def test_names_that_can_be_asked_for_are_described(description: Json) -> None:
+    known = [variant.name for variant in catalogue.variants()]
+    fields = description["paths"]["/api/v1/execute"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert fields["properties"]["strategy_name"]["enum"] == known
+    (key,) = description["paths"]["/api/v1/execute"]["post"]["parameters"]
+    assert (key["name"], key["in"]) == ("Idempotency-Key", "header")
+    invalidate = description["paths"]["/api/v1/cache/invalidate"]["post"]
+    queries = {each["name"]: each["schema"] for each in invalidate["parameters"]}
+    assert queries["strategy_name"]["anyOf"][0]["enum"] == known
+    assert queries["symbol"]["anyOf"][0]["enum"] == list(SYMBOLS)
 
 
 def test_every_route_is_in_the_reference(description: Json) -> None:

@@ -30,6 +30,8 @@ async def read_json(request: Request) -> object:
     ------
     HTTPException
         If it is not, or is too large.
+    BadRequestError
+        If an object in it has two members of one name, of which one would be dropped.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
@@ -40,9 +42,18 @@ async def read_json(request: Request) -> object:
         if len(body) > MAX_BODY_BYTES:
             raise HTTPException(413, f"the body is too large; allowed: {MAX_BODY_BYTES:,} bytes")
     try:
-        return json.loads(body)
+        return json.loads(body, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, f"the body is no JSON: {error}") from error
+
+
+def _object(members: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, value in members:
+        if name in found:
+            raise BadRequestError(name, [found[name], value], "allowed: once")
+        found[name] = value
+    return found
 
 
 def checked(model: type[_Body], content: object) -> _Body:

@@ -30,7 +30,7 @@ _ANSWERED_WITH: Final = {
 _NO_FRAMES: Final = "frame-ancestors 'none'"
 _POLICY_VIOLATION: Final = 1008
 _HOST: Final = re.compile(r"(\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(:[0-9]+)?")
-_ONCE: Final = frozenset({"host", "origin", "content-type", "sec-fetch-site", "authorization"})
+_ONCE: Final = frozenset({"host", "origin", "content-type", "sec-fetch-site", "authorization", "idempotency-key"})
 _UNQUOTINGS: Final = 8
 """More layers of percent signs than any honest path has."""
 

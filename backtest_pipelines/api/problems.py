@@ -110,7 +110,7 @@ async def _of_validation(_: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path")) or "body"
     limit = str(first["msg"])
     value = shown(first.get("input"))
     return problem(422, f"{field}: got {value!r}; {limit}", field=field, value=value, limit=limit)

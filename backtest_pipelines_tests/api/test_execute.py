@@ -192,6 +192,32 @@ def test_a_wrong_key_is_refused(service: Service) -> None:
         assert problem(service.execute(key), 422)["field"] == "Idempotency-Key"
 
 
+@pytest.mark.parametrize(
+    ("body", "field", "value"),
+    [
+        ('{"use_cache": false, "strategy_name": "x", "use_cache": true}', "use_cache", "[False, True]"),
+        (
+            '{"strategy_name": "x", "parameters": {"symbol": "NIFTY", "symbol": "NIFTY"}}',
+            "symbol",
+            "['NIFTY', 'NIFTY']",
+        ),
+        ("null", "body", None),
+    ],
+)
+def test_a_body_that_is_no_object_or_says_two_things_is_refused(
+    service: Service, body: str, field: str, value: object
+) -> None:
+    answer = service.client.post("/api/v1/execute", content=body, headers={"Content-Type": "application/json"})
+    content = problem(answer, 422)
+    assert (content["field"], content["value"]) == (field, value)
+
+
+def test_two_keys_are_refused(service: Service) -> None:
+    headers = [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
+    content = problem(service.client.post("/api/v1/execute", json=BODY, headers=headers), 400)
+    assert content["detail"] == "two headers idempotency-key"
+
+
 def test_what_fails_is_a_problem_and_on_record(service: Service) -> None:
     content = problem(service.execute(from_date="2031-01-01"), 404)
     newest = service.executions()[0]

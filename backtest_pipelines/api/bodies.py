@@ -48,11 +48,13 @@ async def read_json(request: Request) -> object:
 
 
 def _object(members: list[tuple[str, object]]) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for name, value in members:
-        if name in found:
-            raise BadRequestError(name, [found[name], value], "allowed: once")
-        found[name] = value
+    found = dict(members)
+    if len(found) < len(members):
+        values: dict[str, list[object]] = {}
+        for name, value in members:
+            values.setdefault(name, []).append(value)
+        name = next(name for name, given in values.items() if len(given) > 1)
+        raise BadRequestError(name, values[name], "allowed: once")
     return found
 
 

@@ -83,7 +83,7 @@ STRATEGY = {
     "name": one_of(WEEKLY, T1, T2),
     "description": is_text,
     "version": is_text,
-    "parameters": {"type": one_of("object"), "additionalProperties": one_of(False), "properties": is_object},
+    "parameters": is_object,
 }
 EXECUTION = {
     "execution_id": is_id,

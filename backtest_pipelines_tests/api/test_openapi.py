@@ -15,7 +15,6 @@ from backtest_pipelines.api.openapi import TAGS
 from backtest_pipelines.market.symbols import SYMBOLS
 from backtest_pipelines.strategies import catalogue
 from backtest_pipelines_tests.api.processes import Api, api, free_port
-from backtest_pipelines_tests.docs.markdown import DOCS
 
 Json = dict[str, Any]
 CONTRACT = {
@@ -158,21 +157,3 @@ def test_names_that_can_be_asked_for_are_described(description: Json) -> None:
     queries = {each["name"]: each["schema"] for each in invalidate["parameters"]}
     assert queries["strategy_name"]["anyOf"][0]["enum"] == known
     assert queries["symbol"]["anyOf"][0]["enum"] == list(SYMBOLS)
-
-
-def test_every_route_is_in_the_reference(description: Json) -> None:
-    text = (DOCS / "reference" / "rest-api.md").read_text(encoding="utf-8")
-    shortened = {"/api/v1/strategies/{name}", "/api/v1/metrics/{strategy_name}"}
-    missing = [
-        path
-        for _, path, _ in operations(description)
-        if path not in shortened
-        and re.sub(r"/(trades\.\{form\}|figures/equity\.svg)$", "", path).replace("execution_id", "id") not in text
-    ]
-    assert missing == []
-
-
-def test_the_fields_of_what_is_answered_are_in_the_reference(description: Json) -> None:
-    named = set(re.findall(r"\w+", (DOCS / "reference" / "rest-api.md").read_text(encoding="utf-8")))
-    schemas = description["components"]["schemas"]
-    assert {field for name in CONTRACT for field in schemas[name]["properties"]} - named == set()

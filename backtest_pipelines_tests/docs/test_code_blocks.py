@@ -26,7 +26,7 @@ EXECUTED = ("bash", "python")
 SHOWN = ("console", "text", "json", "csv")
 """Languages of blocks that are not executed: commands of the Makefile, output, and files."""
 TESTED_ELSEWHERE = DOCS / "command-line.md"
-WITH_SERVICE = (DOCS / "how-to" / "use-the-client.md", DOCS / "how-to" / "use-graphql.md")
+WITH_SERVICE = tuple(DOCS / "how-to" / f"use-{name}.md" for name in ("the-client", "the-rest-api", "graphql"))
 FIRST_DAY, LAST_DAY = date(2024, 6, 3), date(2024, 8, 30)
 
 PAGES = [page for page in pages() if page != TESTED_ELSEWHERE]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import dagster as dg
 import pytest
+from fastapi import FastAPI
 
 from backtest_pipelines import __version__
+from backtest_pipelines.api.app import create_app
+from backtest_pipelines.api.listening import Listening
 from backtest_pipelines.api.login.graphql_documents import RUN_MUTATIONS
 from backtest_pipelines.api.login.scopes import WORDS
 from backtest_pipelines.cli import entry
@@ -20,7 +24,7 @@ from backtest_pipelines.defs.metadata import execution_metadata
 from backtest_pipelines.defs.workspace import WorkspaceResource
 from backtest_pipelines.executions.execute import Executed, execute
 from backtest_pipelines.executions.request import ExecutionRequest
-from backtest_pipelines.executions.settings import Settings
+from backtest_pipelines.executions.settings import Settings, settings_from
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.market.sample import write_sample_market
 from backtest_pipelines.market.symbols import SYMBOLS
@@ -32,12 +36,14 @@ from backtest_pipelines.panel.ingest import ingest
 from backtest_pipelines.panel.symbol_tables import TABLE_NAMES
 from backtest_pipelines.records.executions import Door, Execution
 from backtest_pipelines.strategies.question import EXITS_AT_EXPIRY
+from backtest_pipelines_tests.api import test_contract as contract
 from backtest_pipelines_tests.docs.markdown import DOCS, PROJECT, first_cells, names, section
 from backtest_pipelines_tests.docs.test_code_blocks import FIRST_DAY
 
 ANSWERS = DOCS / "reference" / "answers.md"
 DAGSTER = DOCS / "how-to" / "use-dagster.md"
 EXECUTIONS = DOCS / "reference" / "executions.md"
+REST = DOCS / "reference" / "rest-api.md"
 STRATEGIES = DOCS / "reference" / "strategies.md"
 
 
@@ -111,6 +117,33 @@ def test_the_columns_that_files_need_are_described() -> None:
 
 def test_the_tables_of_the_panel_are_described() -> None:
     assert set(TABLE_NAMES) - names(DOCS / "architecture.md") == set()
+
+
+def test_every_route_is_described(tmp_path: Path) -> None:
+    app: Any = create_app(settings_from({}, home=tmp_path), "http://127.0.0.1:1", Listening())
+    while not isinstance(app, FastAPI):
+        app = app.app
+    text = REST.read_text(encoding="utf-8")
+    undescribed = [path for path in app.openapi()["paths"] if f"{path.removeprefix('/api/v1')}`" not in text]
+    assert undescribed == []
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        *(contract.ACCEPTED, contract.EXECUTED, contract.JOB, contract.RESULT_OF_JOB, contract.UNKNOWN_JOB),
+        *(contract.STRATEGY, contract.EXECUTION, contract.METRICS, contract.METRICS_OF_STRATEGY),
+        *(contract.CACHE_STATS, contract.CACHE_HEALTH, contract.INVALIDATED, contract.READY, contract.PROBLEM_OF_FIELD),
+    ],
+)
+def test_every_member_of_the_rest_api_is_described(shape: Mapping[str, object]) -> None:
+    assert _members(shape) - names(REST) - names(DOCS / "reference" / "rest-api-questions.md") == set()
+
+
+def _members(shape: object) -> set[str]:
+    if not isinstance(shape, Mapping):
+        return set()
+    return set(shape).union(*(_members(part) for part in shape.values()))
 
 
 def test_scopes_and_their_mutations_are_described() -> None:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 import uuid
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -149,7 +150,8 @@ class PostgresServer:
 
     def _signal(self, number: signal.Signals) -> None:
         for process in self._processes():
-            process.send_signal(number)
+            with suppress(psutil.NoSuchProcess):  # those of clients come and go
+                process.send_signal(number)
 
     def _processes(self) -> list[psutil.Process]:
         if self._process is None or self._process.poll() is not None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backtest_pipelines import __version__
@@ -19,6 +20,7 @@ from backtest_pipelines.api import (
     jobs,
     metrics,
     problems,
+    prometheus,
     readiness,
     results,
     strategies,
@@ -27,6 +29,7 @@ from backtest_pipelines.api.desk import Desk
 from backtest_pipelines.api.figures import Figures
 from backtest_pipelines.api.gateway import Gateway, new_session
 from backtest_pipelines.api.guard import Guard, normal_path
+from backtest_pipelines.api.known_queries import only_known_queries
 from backtest_pipelines.api.launching import Launcher
 from backtest_pipelines.api.listening import Listening
 from backtest_pipelines.api.login.middleware import Login
@@ -34,7 +37,10 @@ from backtest_pipelines.api.login.tokens import Tokens
 from backtest_pipelines.api.opened_workspace import OpenedWorkspace
 from backtest_pipelines.api.projecting import Projection
 from backtest_pipelines.api.readiness import Lookout
+from backtest_pipelines.api.reporting import Reports
 from backtest_pipelines.api.services import Services
+from backtest_pipelines.api.traffic import Traffic
+from backtest_pipelines.api.trouble import Trouble
 from backtest_pipelines.api.web_server import WebServer
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.records.cursors import Cursors
@@ -42,10 +48,12 @@ from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.executions import ExecutionRecords
 from backtest_pipelines.records.jobs import JobRecords
 
+logger = logging.getLogger(__name__)
+
 PREFIX: Final = "/api"
 
 
-def create_app(settings: Settings, dagster_url: str, listening: Listening) -> Guard:
+def create_app(settings: Settings, dagster_url: str, listening: Listening) -> Traffic:
     """Return the application. Nothing is opened or connected before it starts.
 
     Parameters
@@ -71,7 +79,7 @@ def create_app(settings: Settings, dagster_url: str, listening: Listening) -> Gu
         redirect_slashes=False,
     )
     problems.install(app)
-    version_1 = APIRouter(prefix=f"{PREFIX}/v1")
+    version_1 = APIRouter(prefix=f"{PREFIX}/v1", dependencies=[Depends(only_known_queries)])
     version_1.include_router(execute.router)
     version_1.include_router(jobs.router)
     version_1.include_router(results.router)
@@ -82,8 +90,11 @@ def create_app(settings: Settings, dagster_url: str, listening: Listening) -> Gu
     app.include_router(version_1)
     app.add_api_route("/health", _health, methods=["GET"], tags=["health"])
     app.include_router(readiness.router)
+    app.include_router(prometheus.router)
     login = Login(app, settings.home, is_open=listening.is_open, is_behind_tls=listening.is_behind_tls)
-    return Guard(login, listening.host, listening.names)
+    traffic = Traffic(Guard(login, listening.host, listening.names))
+    app.state.traffic = traffic
+    return traffic
 
 
 async def _health() -> dict[str, str]:
@@ -94,25 +105,30 @@ async def _health() -> dict[str, str]:
 @asynccontextmanager
 async def _lifespan(app: FastAPI, settings: Settings, dagster_url: str) -> AsyncIterator[dict[str, Any]]:
     database = Database(settings.database)
+    web_trouble = Trouble(
+        logger, f"Dagster's web server at {dagster_url} does not answer", "Dagster's web server answers again"
+    )
     async with new_session() as session:
         records = ExecutionRecords(database)
         workspace = OpenedWorkspace(settings, database)
+        web = WebServer(dagster_url, session, web_trouble)
         services = Services(
             jobs=JobRecords(database),
             executions=records,
             cursors=Cursors(database),
             database=database,
             answers=settings.home / "answers",
-            web=WebServer(dagster_url, session),
+            web=web,
             workspace=workspace,
             desk=Desk(workspace, records),
+            reports=Reports(web),
         )
         projection = Projection(services)
         lookout = Lookout(services, projection)
         figures = Figures(services, lookout)
         launcher = Launcher(services, keep_s=settings.limits.job_keep_h * 3600)
-        app.router.default = _all_else(Gateway(dagster_url, session))
-        looking_after = asyncio.gather(launcher.look_after(), projection.look_after())
+        app.router.default = _all_else(Gateway(dagster_url, session, web_trouble))
+        looking_after = asyncio.gather(launcher.look_after(), projection.look_after(), services.reports.look_after())
         # What was made so far stays: collections need not look at it, which halves the slowest answers.
         gc.freeze()
         try:

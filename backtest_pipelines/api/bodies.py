@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Final, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Final, TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, StrictStr, TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 
 from backtest_pipelines.errors import BadRequestError
 from backtest_pipelines.strategies import catalogue
 
 MAX_BODY_BYTES: Final = 1_000_000
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+
+RequestId = Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
+REQUEST_ID: Final[TypeAdapter[str]] = TypeAdapter(RequestId)
 
 _Body = TypeVar("_Body", bound=BaseModel)
 
@@ -60,5 +65,19 @@ def checked(model: type[_Body], content: object) -> _Body:
 
 
 def documented(model: type[BaseModel]) -> dict[str, object]:
-    """Return what the OpenAPI document says of a route that reads this body itself."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": model.model_json_schema()}}}}
+    """Return what the OpenAPI document says of a route that reads this body itself, and the key of the request."""
+    schema = model.model_json_schema()
+    content = {"application/json": {"schema": _inlined(schema, schema.get("$defs", {}))}}
+    key = {"name": IDEMPOTENCY_KEY, "in": "header", "required": False, "schema": REQUEST_ID.json_schema()}
+    return {"parameters": [key], "requestBody": {"required": True, "content": content}}
+
+
+def _inlined(schema: object, definitions: Mapping[str, object]) -> object:
+    """Return a schema without references, which would be looked for at the root of the document."""
+    if isinstance(schema, list):
+        return [_inlined(part, definitions) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {name: _inlined(part, definitions) for name, part in schema.items() if name != "$defs"}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from backtest_pipelines.api.services import Services, WithServices
+from backtest_pipelines.api.strategies import named_variant
 
 if TYPE_CHECKING:
     from backtest_pipelines.executions.cache import CacheHealth, CacheStats
@@ -16,9 +17,7 @@ router = APIRouter(prefix="/cache", tags=["cache"])
 
 
 class Selection(BaseModel):
-    """What is invalidated: all, or what fits each of these. A name that is not known is refused, or it would be all."""
-
-    model_config = ConfigDict(extra="forbid")
+    """What is invalidated: all, or what fits each of these."""
 
     strategy_name: str | None = Field(None, description="only answers of this variant")
     symbol: str | None = Field(None, description="only answers of this symbol")
@@ -65,6 +64,8 @@ class Health(BaseModel):
 @router.post("/invalidate")
 async def invalidate(services: WithServices, selection: Annotated[Selection, Query()]) -> Invalidated:
     """Invalidate the answers that were kept until now. No file is deleted, and past executions keep their trades."""
+    if selection.strategy_name is not None:
+        named_variant("strategy_name", selection.strategy_name)
     deleted = await services.call(_invalidate, services, selection)
     return Invalidated(deleted_entries=deleted, strategy=selection.strategy_name)
 

@@ -10,7 +10,7 @@ import asyncio
 import queue
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from backtest_pipelines.api.opened_workspace import OpenedWorkspace
 from backtest_pipelines.errors import UnavailableError
@@ -53,7 +53,10 @@ class _Asked:
 @dataclass(frozen=True, slots=True)
 class _Served:
     served: Served
-    done: asyncio.Future[Given]
+    done: asyncio.Future[Any]
+
+
+_Outcomes: TypeAlias = "list[tuple[asyncio.Future[Any], Given | Exception | None]]"
 
 
 class Desk:
@@ -121,36 +124,38 @@ class Desk:
                 self._do(batch)
 
     def _do(self, batch: list[_Asked | _Served]) -> None:
-        outcomes: list[tuple[asyncio.Future[Any], object]] = []
-        served: list[tuple[asyncio.Future[Any], Served]] = []
+        told: _Outcomes = []
+        served: list[_Served] = []
         for waiting in batch:
             if isinstance(waiting, _Served):
-                served.append((waiting.done, waiting.served))
+                served.append(waiting)
                 continue
             try:
                 found = self._look_up(waiting)
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
-                outcomes.append((waiting.done, error))
+                told.append((waiting.done, error))
             else:
                 if found is None:
-                    outcomes.append((waiting.done, None))
+                    told.append((waiting.done, None))
                 else:
-                    served.append((waiting.done, found))
-        rows = [found.row for _, found in served]
+                    served.append(_Served(found, waiting.done))
+        if served:
+            told += self._recorded(served)
+        self._loop.call_soon_threadsafe(_tell, told)
+        for _, outcome in told:
+            if isinstance(outcome, Given):
+                log_execution(outcome.row, outcome.execution_id)
+
+    def _recorded(self, served: list[_Served]) -> _Outcomes:
         try:
-            ids = self._records.insert_all(rows)
-        except Exception as error:  # noqa: BLE001 - likewise
+            ids = self._records.insert_all([each.served.row for each in served])
+        except Exception as error:  # noqa: BLE001 - as above
             # Each gets an error of its own: one that is raised in several tasks collects the tracebacks of all.
-            outcomes += [(done, UnavailableError(f"the execution is not on record: {error}")) for done, _ in served]
-            rows, ids = [], []
-        else:
-            outcomes += [
-                (done, Given(execution_id, found.row, found.answer.json))
-                for (done, found), execution_id in zip(served, ids, strict=True)
-            ]
-        self._loop.call_soon_threadsafe(_tell, outcomes)
-        for row, execution_id in zip(rows, ids, strict=True):
-            log_execution(row, execution_id)
+            return [(each.done, UnavailableError(f"the execution is not on record: {error}")) for each in served]
+        return [
+            (each.done, Given(execution_id, each.served.row, each.served.answer.json))
+            for each, execution_id in zip(served, ids, strict=True)
+        ]
 
     def _look_up(self, asked: _Asked) -> Served | None:
         from backtest_pipelines.executions.serve import serve_kept  # noqa: PLC0415 - see `OpenedWorkspace`
@@ -158,7 +163,7 @@ class Desk:
         return serve_kept(asked.request, asked.question, self._workspace.get())
 
 
-def _tell(outcomes: list[tuple[asyncio.Future[Any], object]]) -> None:
+def _tell(outcomes: _Outcomes) -> None:
     for done, outcome in outcomes:
         if done.done():  # the caller hung up
             continue

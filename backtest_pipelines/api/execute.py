@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from backtest_pipelines.api.bodies import documented
+from backtest_pipelines.api.desk import Given
 from backtest_pipelines.api.execute_request import ExecuteBody, ExecuteRequest, execute_request
 from backtest_pipelines.api.job_views import views
 from backtest_pipelines.api.launching import WithLauncher
@@ -59,7 +60,7 @@ async def execute(request: Request, services: WithServices, launcher: WithLaunch
 async def _answered(services: Services, asked: ExecuteRequest) -> Response:
     given = await services.desk.kept(asked.request, asked.question)
     if given is None:
-        given = await services.desk.record(await services.compute(_serve, services.workspace, asked, None))
+        given = await _recorded(services, await services.compute(_serve, services.workspace, asked, None))
     return _completed(given.execution_id, given.row, given.json)
 
 
@@ -73,9 +74,26 @@ async def _answered_for(services: Services, asked: ExecuteRequest, job: Job) -> 
     except Exception:
         await services.call(services.jobs.end, job.job_id, "failed")
         raise
-    given = await services.desk.record(served)
+    given = await _recorded(services, served)
     await services.call(services.jobs.end, job.job_id, "completed")
     return _completed(given.execution_id, given.row, given.json)
+
+
+async def _recorded(services: Services, served: Served) -> Given:
+    given = await services.desk.record(served)
+    if served.answer.computed is not None:
+        from backtest_pipelines.executions.summary import summary  # noqa: PLC0415 - with Arrow, which has computed
+
+        row, fingerprint = given.row, given.row.fingerprint or ""
+        figures = summary(
+            served.answer.computed,
+            execution_id=given.execution_id,
+            tier=row.tier,
+            duration_ms=row.duration_ms,
+            fingerprint=fingerprint,
+        )
+        services.reports.put(row.variant, row.symbol, fingerprint, figures)
+    return given
 
 
 async def _answered_before(services: Services, job: Job) -> Response:

@@ -7,16 +7,25 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError
 
-from backtest_pipelines.api.bodies import checked, read_json
-from backtest_pipelines.api.job_request import IDEMPOTENCY_KEY, RequestId, canonical_text
+from backtest_pipelines.api.bodies import IDEMPOTENCY_KEY, REQUEST_ID, checked, read_json
+from backtest_pipelines.api.job_request import canonical_text
+from backtest_pipelines.api.question_fields import (
+    PARAMETERS_SCHEMA,
+    SYMBOL_SCHEMA,
+    Brokerage,
+    ExitAtExpiry,
+    FromDate,
+    IsoDate,
+    ToDate,
+    UseCache,
+    VariantName,
+)
 from backtest_pipelines.api.strategies import named_variant
 from backtest_pipelines.errors import BadRequestError
 from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.strategies.question import Question
-
-_KEY: TypeAdapter[str] = TypeAdapter(RequestId)
 
 
 class PhaseBody(BaseModel):
@@ -24,8 +33,8 @@ class PhaseBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    start: StrictStr = Field(description="ISO date, included")
-    end: StrictStr = Field(description="ISO date, included")
+    start: Annotated[IsoDate, Field(description="ISO date, included")]
+    end: Annotated[IsoDate, Field(description="ISO date, included")]
 
 
 class ExecuteBody(BaseModel):
@@ -33,19 +42,24 @@ class ExecuteBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    strategy_name: StrictStr
+    strategy_name: VariantName
     parameters: Annotated[
-        dict[StrictStr, Any], Field(description="By name, with symbol; absent ones take their default")
+        dict[StrictStr, Any],
+        Field(
+            description="By name, with symbol; absent ones take their default",
+            json_schema_extra={
+                **PARAMETERS_SCHEMA,
+                "properties": {**PARAMETERS_SCHEMA["properties"], "symbol": SYMBOL_SCHEMA},
+            },
+        ),
     ] = {}
-    from_date: Annotated[StrictStr | None, Field(description="ISO date, included; default: the first session")] = None
-    to_date: Annotated[StrictStr | None, Field(description="ISO date, included; default: the last session")] = None
+    from_date: FromDate = None
+    to_date: ToDate = None
     phases: Annotated[list[PhaseBody], Field(description="Without any, every session is traded")] = []
-    exit_at_expiry: Annotated[StrictStr, Field(description="close or intrinsic")] = "close"
+    exit_at_expiry: ExitAtExpiry = "close"
     costs: StrictBool = False
-    brokerage_inr_per_order: Annotated[
-        Any, Field(description="INR, 0 to 10000, whole paise; only with costs, then 20")
-    ] = None
-    use_cache: Annotated[StrictBool, Field(description="false computes afresh")] = True
+    brokerage_inr_per_order: Brokerage = None
+    use_cache: UseCache = True
     async_execution: Annotated[StrictBool, Field(description="true answers at once with the id of a job")] = False
 
     def request(self) -> ExecutionRequest:
@@ -116,6 +130,6 @@ async def execute_request(request: Request) -> ExecuteRequest:
 def _key(request: Request) -> str | None:
     given = request.headers.get(IDEMPOTENCY_KEY)
     try:
-        return None if given is None else _KEY.validate_python(given)
+        return None if given is None else REQUEST_ID.validate_python(given)
     except ValidationError:
         raise BadRequestError(IDEMPOTENCY_KEY, given, "allowed: 1 to 200 visible ASCII characters") from None

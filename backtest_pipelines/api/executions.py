@@ -43,13 +43,16 @@ async def recent(
     """List executions, newest first; those of jobs that are not done are pending."""
     if strategy_name is not None:
         named_variant("strategy_name", strategy_name)
-    found: list[dict[str, Any]] = []
+    found: dict[int, dict[str, Any]] = {}
     if status in (None, "pending"):
-        found += map(_pending, await services.call(services.jobs.open_last, limit, strategy_name))
+        jobs = await services.call(services.jobs.open_last, limit, strategy_name)
+        found = {job.execution_id: _pending(job) for job in jobs}
     if status != "pending":
-        found += map(_view, await services.call(services.executions.recent, limit, strategy_name, status))
-    found.sort(key=lambda view: (view["started_at"], view["execution_id"]), reverse=True)
-    return JSONResponse(found[:limit])
+        # Looked for second, so that a job which ends meanwhile is in one of both at least, and not pending any more.
+        executions = await services.call(services.executions.recent, limit, strategy_name, status)
+        found |= {view["execution_id"]: view for view in map(_view, executions)}
+    newest = sorted(found.values(), key=lambda view: (view["started_at"], view["execution_id"]), reverse=True)
+    return JSONResponse(newest[:limit])
 
 
 @router.get("/{execution_id}")

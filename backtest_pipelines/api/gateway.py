@@ -12,6 +12,8 @@ from starlette.types import Receive, Scope, Send
 from yarl import URL
 
 from backtest_pipelines.api.problems import RETRY_AFTER_S, problem
+from backtest_pipelines.api.trouble import Trouble
+from backtest_pipelines.api.web_server import why_no_answer
 from backtest_pipelines.api.websocket_relay import relay
 
 logger = logging.getLogger(__name__)
@@ -59,11 +61,14 @@ class Gateway:
         Such as http://127.0.0.1:3000.
     session : aiohttp.ClientSession
         See `new_session`.
+    trouble : Trouble
+        What is said where the web server does not answer.
     """
 
-    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, url: str, session: aiohttp.ClientSession, trouble: Trouble) -> None:
         self._url = url
         self._session = session
+        self._trouble = trouble
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request or a websocket on."""
@@ -74,7 +79,7 @@ class Gateway:
             await problem(400, "The path or a header is not written in UTF-8.")(scope, receive, send)
             return
         if scope["type"] == "websocket":
-            await relay(f"ws{str(target).removeprefix('http')}", headers, scope, receive, send)
+            await relay(f"ws{str(target).removeprefix('http')}", headers, self._trouble, scope, receive, send)
         else:
             await self._http(target, headers, scope, receive, send)
 
@@ -89,10 +94,11 @@ class Gateway:
             )
         except (aiohttp.ClientError, OSError) as error:
             if not request.is_gone:
-                logger.warning("the web server at %s does not answer: %s", self._url, error)
+                self._trouble.note(why_no_answer(error))
                 detail = "Dagster's web server does not answer; it may be starting. Try again in a moment."
                 await problem(502, detail, {"Retry-After": str(RETRY_AFTER_S)})(scope, receive, send)
             return
+        self._trouble.note("")
         async with answer:
             await _first_of(_pass_back(answer, send), request.wait_until_gone())
 

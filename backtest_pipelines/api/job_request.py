@@ -6,19 +6,26 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 
-from backtest_pipelines.api.bodies import checked, read_json
+from backtest_pipelines.api.bodies import IDEMPOTENCY_KEY, RequestId, checked, read_json
+from backtest_pipelines.api.question_fields import (
+    PARAMETERS_SCHEMA,
+    Brokerage,
+    ExitAtExpiry,
+    FromDate,
+    IsoDate,
+    Symbol,
+    ToDate,
+    UseCache,
+    VariantName,
+)
 from backtest_pipelines.errors import BadRequestError
 from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.strategies.question import Question
-
-IDEMPOTENCY_KEY: Final = "Idempotency-Key"
-
-RequestId = Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
 
 
 class JobBody(BaseModel):
@@ -26,16 +33,19 @@ class JobBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    variant: StrictStr
-    symbol: StrictStr = "NIFTY"
-    parameters: dict[StrictStr, Any] = Field(default={}, description="By name; absent ones take their default")
-    from_date: StrictStr | None = Field(default=None, description="ISO date, included; default: the first session")
-    to_date: StrictStr | None = Field(default=None, description="ISO date, included; default: the last session")
-    phases: list[tuple[StrictStr, StrictStr]] = Field(default=[], description="Pairs of ISO dates, both included")
-    exit_at_expiry: StrictStr = Field(default="close", description="close or intrinsic")
+    variant: VariantName
+    symbol: Symbol = "NIFTY"
+    parameters: Annotated[
+        dict[StrictStr, Any],
+        Field(description="By name; absent ones take their default", json_schema_extra=PARAMETERS_SCHEMA),
+    ] = {}
+    from_date: FromDate = None
+    to_date: ToDate = None
+    phases: Annotated[list[tuple[IsoDate, IsoDate]], Field(description="Pairs of ISO dates, both included")] = []
+    exit_at_expiry: ExitAtExpiry = "close"
     costs: StrictBool = False
-    brokerage_inr_per_order: Any = Field(default=None, description="INR, 0 to 10000, whole paise; only with costs")
-    use_cache: StrictBool = Field(default=True, description="false computes afresh")
+    brokerage_inr_per_order: Brokerage = None
+    use_cache: UseCache = True
     request_id: RequestId | None = Field(default=None, description="Used once; the same as the header Idempotency-Key")
 
     def question(self) -> Question:

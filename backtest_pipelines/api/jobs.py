@@ -28,7 +28,12 @@ MAX_SEARCHED: Final = 10_000
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 
-@router.post("", status_code=201, openapi_extra=documented(JobBody))
+@router.post(
+    "",
+    status_code=201,
+    responses={200: {"description": "The job that the request id names already"}},
+    openapi_extra=documented(JobBody),
+)
 async def submit(request: Request, services: WithServices, launcher: WithLauncher) -> Response:
     """Accept a job. A request id that is known with this body names its job, which is answered with 200."""
     asked = await job_request(request)

@@ -18,8 +18,9 @@ from backtest_pipelines.api.ending import end_job
 from backtest_pipelines.api.job_request import run_config
 from backtest_pipelines.api.job_views import ended_state, run_states
 from backtest_pipelines.api.services import Services
+from backtest_pipelines.api.trouble import Trouble, again_and_again
 from backtest_pipelines.api.web_server import NoAnswerError
-from backtest_pipelines.errors import BacktestError, BugError, UnavailableError
+from backtest_pipelines.errors import BugError, UnavailableError
 from backtest_pipelines.graphql import documents, names, replies
 from backtest_pipelines.graphql.replies import RunState
 from backtest_pipelines.records.jobs import Job
@@ -60,7 +61,8 @@ class Launcher:
         self._keep_s = keep_s
         self._slots = asyncio.Semaphore(LAUNCHES_AT_ONCE)
         self._launching: dict[str, asyncio.Task[None]] = {}
-        self._trouble = ""
+        self._trouble = Trouble(logger, "not all jobs can be looked after just now", "jobs are looked after again")
+        self._pruned_s = 0.0
 
     async def launch(self, job: Job) -> None:
         """Launch the run of a job; return when it is launched, or cannot be just now, or takes long."""
@@ -83,27 +85,20 @@ class Launcher:
 
     async def look_after(self) -> None:
         """Each second: launch what was not launched, cancel what was to be cancelled, note what has ended."""
-        pruned_at = 0.0
-        while True:
-            start = time.monotonic()
-            try:
-                trouble = await self._launch_left_behind()
-                await self._look_at_open()
-                if time.monotonic() - pruned_at > PRUNE_EACH_S:
-                    await self._services.call(self._services.jobs.prune, self._keep_s)
-                    pruned_at = time.monotonic()
-                self._note(trouble)
-            except BacktestError as error:
-                self._note(str(error))
-            except Exception:
-                logger.exception("a bug in looking after jobs; it goes on")
-            pause_s = max(LOOK_AFTER_EACH_S, (time.monotonic() - start) / LOAD_SHARE)
-            await asyncio.sleep(min(pause_s, LOOK_AFTER_AT_LEAST_EACH_S))
+        await again_and_again(self._look_at_all, self._trouble, _pause_s)
 
     async def finish(self) -> None:
         """Give the launches under way a moment; what is not done then is launched again at the next start."""
         if self._launching:
             await asyncio.wait(self._launching.values(), timeout=FINISH_S)
+
+    async def _look_at_all(self) -> str:
+        trouble = await self._launch_left_behind()
+        await self._look_at_open()
+        if time.monotonic() - self._pruned_s > PRUNE_EACH_S:
+            await self._services.call(self._services.jobs.prune, self._keep_s)
+            self._pruned_s = time.monotonic()
+        return trouble
 
     def _task(self, job: Job) -> asyncio.Task[None]:
         task = self._launching.get(job.job_id)
@@ -116,6 +111,8 @@ class Launcher:
         try:
             async with self._slots:
                 await self._launch(job)
+        except NoAnswerError:
+            pass  # who asks the web server says so
         except UnavailableError as error:
             logger.warning("job %s waits for its launch: %s", job.job_id, error)
 
@@ -173,15 +170,6 @@ class Launcher:
         elif job.cancel_requested and run.status != "CANCELING":
             await self.cancel(job)
 
-    def _note(self, trouble: str) -> None:
-        """Log a change only: what fails each second is said once."""
-        if trouble != self._trouble:
-            self._trouble = trouble
-            if trouble:
-                logger.warning("not all jobs can be looked after just now: %s", trouble)
-            else:
-                logger.warning("jobs are looked after again")
-
 
 async def _of_request(request: Request) -> Launcher:
     launcher: Launcher = request.state.launcher
@@ -190,6 +178,10 @@ async def _of_request(request: Request) -> Launcher:
 
 WithLauncher = Annotated[Launcher, Depends(_of_request)]
 """Type of a route's parameter that is given the launcher."""
+
+
+def _pause_s(took_s: float) -> float:
+    return min(max(LOOK_AFTER_EACH_S, took_s / LOAD_SHARE), LOOK_AFTER_AT_LEAST_EACH_S)
 
 
 def _is_undecided(run: RunState) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ class OpenedWorkspace:
                 from backtest_pipelines.executions.workspace import Workspace  # noqa: PLC0415
 
                 self._workspace = Workspace(self._settings, self._database)
+                gc.freeze()  # as at the start of the process
             return self._workspace
 
     def close(self) -> None:

@@ -6,7 +6,6 @@ whoever launched them, by the UI, a schedule, GraphQL, or as a retry, each count
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import time
@@ -17,15 +16,14 @@ from typing import Any, Final
 from backtest_pipelines.api.ending import how_it_failed
 from backtest_pipelines.api.job_views import CANCELLED, UNSAID, run_failures
 from backtest_pipelines.api.services import Services
-from backtest_pipelines.errors import BacktestError
+from backtest_pipelines.api.trouble import Trouble, again_and_again
 from backtest_pipelines.graphql import documents, replies
 from backtest_pipelines.graphql.names import (
-    JOB_ID_TAG,
-    PARENT_RUN_TAG,
     PARTITION_TAG,
     RANGE_END_TAG,
     RANGE_START_TAG,
     RETRY_NUMBER_TAG,
+    answers_job,
 )
 from backtest_pipelines.graphql.replies import EndedRun, RunFailure
 from backtest_pipelines.market.symbols import SYMBOLS
@@ -64,7 +62,7 @@ class Projection:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._trouble = ""
+        self._trouble = Trouble(logger, "Dagster's runs cannot be read just now", "Dagster's runs are read again")
         self._read_s: float | None = None
 
     @property
@@ -74,16 +72,7 @@ class Projection:
 
     async def look_after(self) -> None:
         """Read on, every few seconds."""
-        while True:
-            try:
-                await self.read_on()
-                self._read_s = time.monotonic()
-                self._note("")
-            except BacktestError as error:
-                self._note(str(error))
-            except Exception:
-                logger.exception("a bug in reading Dagster's runs; it goes on")
-            await asyncio.sleep(EACH_S)
+        await again_and_again(self._read, self._trouble, lambda _: EACH_S)
 
     async def read_on(self) -> None:
         """Record what has ended since the last time.
@@ -102,13 +91,19 @@ class Projection:
                 documents.ENDED_RUNS, after=max(0.0, read_to - ENDED_RUNS_OVERLAP_S), limit=PAGE, cursor=page_after
             )
             runs = replies.ended_runs(reply)
-            await self._record([run for run in runs if _is_on_its_own(run)])
+            # A job is put on record when it has ended.
+            await self._record([run for run in runs if not answers_job(run.state.tags)])
             furthest = max([furthest, *(run.updated_at_s for run in runs)])
             if len(runs) < PAGE:
                 break
             page_after = runs[-1].state.run_id
         if cursor is None or furthest > read_to:  # that there is one says that runs are read: see the pruning of runs
             await services.call(services.cursors.put, ENDED_RUNS, repr(furthest))
+
+    async def _read(self) -> str:
+        await self.read_on()
+        self._read_s = time.monotonic()
+        return ""
 
     async def _record(self, runs: Sequence[EndedRun]) -> None:
         missing = {run.state.run_id: await self._services.call(self._missing, run) for run in runs}
@@ -130,19 +125,6 @@ class Projection:
                 self._services.executions.insert(row, run_has_ended=True)
             except AlreadyRecordedError:  # another server was faster
                 continue
-
-    def _note(self, trouble: str) -> None:
-        """Log a change only: what fails every few seconds is said once."""
-        if trouble and not self._trouble:
-            logger.warning("Dagster's runs cannot be read just now: %s", trouble)
-        self._trouble = trouble
-
-
-def _is_on_its_own(run: EndedRun) -> bool:
-    """Say whether no job answers for the run: a job is put on record when it has ended."""
-    tags = run.state.tags
-    is_of_job = JOB_ID_TAG in tags and (PARENT_RUN_TAG not in tags or RETRY_NUMBER_TAG in tags)
-    return not is_of_job
 
 
 def _asked(run: EndedRun) -> list[Asked]:

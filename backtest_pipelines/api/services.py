@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 
 from backtest_pipelines.api.desk import Desk
 from backtest_pipelines.api.opened_workspace import OpenedWorkspace
+from backtest_pipelines.api.reporting import Reports
 from backtest_pipelines.api.web_server import WebServer
 from backtest_pipelines.records.cursors import Cursors
 from backtest_pipelines.records.database import Database
@@ -44,6 +45,8 @@ class Services:
         For what computes, or looks at the cache.
     desk : Desk
         Where questions are answered.
+    reports : Reports
+        Of what it computed, for Dagster's UI.
     """
 
     jobs: JobRecords
@@ -54,6 +57,7 @@ class Services:
     web: WebServer
     workspace: OpenedWorkspace
     desk: Desk
+    reports: Reports
     _looking: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "records"))
     _computing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "answers"))
 

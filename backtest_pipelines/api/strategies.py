@@ -7,10 +7,9 @@ from typing import Any
 from fastapi import APIRouter
 
 from backtest_pipelines.api.problems import UnknownError
+from backtest_pipelines.api.question_fields import SYMBOL_SCHEMA, parameter_schema
 from backtest_pipelines.errors import BadRequestError
-from backtest_pipelines.market.symbols import SYMBOLS
 from backtest_pipelines.strategies import catalogue
-from backtest_pipelines.strategies.parameters import Choice, Parameter
 from backtest_pipelines.strategies.variants import Variant
 
 router = APIRouter(prefix="/strategies", tags=["strategies"])
@@ -65,30 +64,8 @@ def _view(variant: Variant) -> dict[str, Any]:
             "type": "object",
             "additionalProperties": False,
             "properties": {
-                **{parameter.name: _schema(parameter) for parameter in variant.parameters},
-                "symbol": {
-                    "type": "string",
-                    "description": "Index whose options and futures are traded",
-                    "enum": list(SYMBOLS),
-                    "default": SYMBOLS[0],
-                },
+                **{parameter.name: parameter_schema(parameter) for parameter in variant.parameters},
+                "symbol": SYMBOL_SCHEMA,
             },
         },
-    }
-
-
-def _schema(parameter: Parameter) -> dict[str, Any]:
-    if isinstance(parameter, Choice):
-        return {
-            "type": "integer",
-            "description": f"{parameter.description}; {parameter.limit}",
-            "enum": list(parameter.meanings),
-            "default": parameter.default,
-        }
-    return {
-        "type": "number",
-        "description": f"{parameter.description}; {parameter.limit}",
-        "minimum": float(parameter.low),
-        "maximum": float(parameter.high),
-        "default": float(parameter.default),
     }

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from backtest_pipelines.api.trouble import Trouble
 from backtest_pipelines.errors import BugError, UnavailableError
 from backtest_pipelines.graphql import documents, replies
 
@@ -19,6 +20,11 @@ class NoAnswerError(UnavailableError):
     """Dagster's web server does not answer at all, just now."""
 
 
+def why_no_answer(error: Exception) -> str:
+    """Return why a server does not answer, in the same words for each request: those of aiohttp name what was asked."""
+    return (isinstance(error, OSError) and error.strerror) or type(error).__name__
+
+
 class WebServer:
     """Dagster's web server at a URL.
 
@@ -27,11 +33,14 @@ class WebServer:
     url : str
         Such as http://127.0.0.1:3000.
     session : aiohttp.ClientSession
+    trouble : Trouble
+        What is said where it does not answer.
     """
 
-    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, url: str, session: aiohttp.ClientSession, trouble: Trouble) -> None:
         self._url = url
         self._session = session
+        self._trouble = trouble
 
     async def ask(self, document: str, **variables: object) -> dict[str, Any]:
         """Return the data of the answer to a document.
@@ -79,7 +88,10 @@ class WebServer:
                 headers={"Content-Type": "application/json"},
                 timeout=aiohttp.ClientTimeout(total=ASK_S),
             ) as answer:
-                return answer.status, await answer.read()
+                status, reply = answer.status, await answer.read()
         except (aiohttp.ClientError, OSError) as error:
-            msg = f"Dagster's web server at {self._url} does not answer: {error or type(error).__name__}"
+            self._trouble.note(reason := why_no_answer(error))
+            msg = f"Dagster's web server at {self._url} does not answer: {reason}"
             raise NoAnswerError(msg) from error
+        self._trouble.note("")
+        return status, reply

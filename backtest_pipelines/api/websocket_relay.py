@@ -13,6 +13,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
 
+from backtest_pipelines.api.trouble import Trouble
+from backtest_pipelines.api.web_server import why_no_answer
+
 logger = logging.getLogger(__name__)
 
 OPEN_S: Final = 5.0
@@ -24,7 +27,9 @@ _CODES_NOT_SENT: Final = {1005: 1000, 1006: _INTERNAL_ERROR, 1015: _INTERNAL_ERR
 """Codes that only report what was seen: closed without a code, broken off, no TLS. On a wire they are errors."""
 
 
-async def relay(url: str, headers: Iterable[tuple[str, str]], scope: Scope, receive: Receive, send: Send) -> None:
+async def relay(
+    url: str, headers: Iterable[tuple[str, str]], trouble: Trouble, scope: Scope, receive: Receive, send: Send
+) -> None:
     """Open a websocket to a URL and pass everything on, both ways.
 
     Parameters
@@ -33,6 +38,8 @@ async def relay(url: str, headers: Iterable[tuple[str, str]], scope: Scope, rece
         Such as ws://127.0.0.1:3000/graphql.
     headers : iterable of (str, str)
         The caller's; those of its own handshake are left out, as this end makes one of its own.
+    trouble : Trouble
+        What is said where the web server does not answer.
     scope, receive, send
         The caller's end.
     """
@@ -52,11 +59,15 @@ async def relay(url: str, headers: Iterable[tuple[str, str]], scope: Scope, rece
             close_timeout=CLOSE_S,
         )
     except (OSError, WebSocketException) as error:
-        logger.warning("the web server does not open a websocket: %s", error)
+        if isinstance(error, OSError):
+            trouble.note(why_no_answer(error))
+        else:
+            logger.warning("the web server does not open a websocket: %s", error)
         # Accepted first: a browser tells its page the code of a close, but not why a handshake was refused.
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.close", "code": _INTERNAL_ERROR, "reason": "no web server"})
         return
+    trouble.note("")
     try:
         await send({"type": "websocket.accept", "subprotocol": upstream.subprotocol})
         up = asyncio.create_task(_pass_up(receive, upstream))

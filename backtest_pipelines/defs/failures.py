@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from backtest_pipelines.errors import (
     BacktestError,
@@ -76,6 +77,8 @@ def failure(error: Exception) -> dg.Failure:
 
     An error outside the tree of `errors.py` is a bug: it is tried once, its traceback is kept as the cause.
     """
+    if is_away(error) and not isinstance(error, UnavailableError):
+        error = UnavailableError(f"Dagster's storage does not answer: {error}")
     kind = type(error).__name__
     metadata: dict[str, str | bool] = {"error_type": kind}
     retry_can_help = isinstance(error, BacktestError) and error.retry_can_help
@@ -90,3 +93,11 @@ def failure(error: Exception) -> dg.Failure:
     return dg.Failure(
         description=f"{kind}: {error}\n{advice}".rstrip(), metadata=metadata, allow_retries=retry_can_help
     )
+
+
+def is_away(error: Exception) -> bool:
+    """Say whether a database, ours or Dagster's, could not be reached, rather than that it refused a statement."""
+    if isinstance(error, UnavailableError):
+        return True
+    found = error if isinstance(error, DBAPIError) else error.__cause__  # dagster-postgres wraps what it tried again
+    return isinstance(found, DBAPIError) and (found.connection_invalidated or isinstance(found, OperationalError))

@@ -57,14 +57,14 @@ class Attempt:
         """Return the row of an execution that fails now."""
         request = self._request
         asked = {
-            "parameters": {name: str(value) for name, value in request.parameters.items()},
-            "from_date": str(request.from_date),
-            "to_date": str(request.to_date),
-            "phases": str(list(request.phases)),
-            "exit_at_expiry": str(request.exit_at_expiry),
-            "brokerage_inr_per_order": str(request.brokerage_inr_per_order),
+            "parameters": request.parameters,
+            "from_date": request.from_date,
+            "to_date": request.to_date,
+            "phases": request.phases,
+            "exit_at_expiry": request.exit_at_expiry,
+            "brokerage_inr_per_order": request.brokerage_inr_per_order,
         }
-        row = self._row(str(request.variant), str(request.symbol), _canonical_json(asked))
+        row = self._row(str(request.variant), str(request.symbol), _canonical_json(_as_text(asked)))
         return replace(row, error_type=type(error).__name__, error_message=str(error))
 
     def _row(self, variant: str, symbol: str, parameters: str) -> Execution:
@@ -91,5 +91,14 @@ def record_failure(failure: Execution, records: ExecutionRecords) -> None:
         logger.warning("A failed execution is not on record: %s", unrecorded)
 
 
-def _canonical_json(content: Mapping[str, object]) -> str:
+def _as_text(asked: object) -> object:
+    """Return what was asked, right or wrong, as JSON can hold it: all but null, lists and objects as text."""
+    if isinstance(asked, Mapping):
+        return {str(name): _as_text(value) for name, value in asked.items()}
+    if isinstance(asked, list | tuple):
+        return [_as_text(value) for value in asked]
+    return None if asked is None else str(asked)
+
+
+def _canonical_json(content: object) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"))

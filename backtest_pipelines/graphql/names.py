@@ -1,5 +1,6 @@
 """What this package and Dagster call the same things: the code location, the tags of runs, their last statuses."""
 
+from collections.abc import Mapping
 from typing import Final
 
 LOCATION: Final = "backtest_pipelines"
@@ -29,3 +30,11 @@ ERROR_WORDS: Final = (
     "WorkerLostError",
 )
 """The words for what made a run fail."""
+
+
+def answers_job(tags: Mapping[str, str]) -> bool:
+    """Say whether a run with these tags is one of a job: its first, or a retry.
+
+    A user's own re-execution takes the job's tag over, and answers for itself.
+    """
+    return JOB_ID_TAG in tags and (PARENT_RUN_TAG not in tags or RETRY_NUMBER_TAG in tags)

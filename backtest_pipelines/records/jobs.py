@@ -194,10 +194,18 @@ class JobRecords:
         return self._jobs(f"{_SELECT} WHERE ended_state IS NULL ORDER BY submitted_s, job_id")
 
     def open_last(self, limit: int, variant: str | None = None) -> list[Job]:
-        """Return the jobs submitted last of those that did not end, at most so many, newest first."""
+        """Return the jobs submitted last, of those without an end and an execution; at most so many, newest first."""
         condition, wanted = ("", ()) if variant is None else (" AND variant = ?", (variant,))
+        # The worker puts the execution on record, and the API looks a moment later whether the job has ended.
+        unanswered = "NOT EXISTS (SELECT 1 FROM executions WHERE executions.id = jobs.execution_id)"
         order = "ORDER BY submitted_s DESC, job_id LIMIT ?"
-        return self._jobs(f"{_SELECT} WHERE ended_state IS NULL{condition} {order}", *wanted, limit)
+        return self._jobs(f"{_SELECT} WHERE ended_state IS NULL AND {unanswered}{condition} {order}", *wanted, limit)
+
+    def count_open(self) -> int:
+        """Return how many jobs did not end."""
+        with self._database.connection() as connection:
+            ((number,),) = connection.execute("SELECT count(*) FROM jobs WHERE ended_state IS NULL").all()
+        return int(str(number))
 
     def prune(self, keep_s: float) -> int:
         """Delete the jobs that ended longer ago; return how many."""

@@ -82,8 +82,8 @@ class PostgresConnection:
 
     @property
     def reusable(self) -> bool:
-        """Whether it is open and silent: the server says nothing to an idle connection, but when it hangs up."""
-        return not self.raw.closed and not _ready(self.raw.fileno(), select.POLLIN, 0)
+        """Whether it is open."""
+        return is_reusable(self.raw)
 
     def _wait(self, deadline_s: float) -> None:
         while (state := self.raw.poll()) != POLL_OK:
@@ -197,6 +197,11 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def is_reusable(connection: psycopg2.extensions.connection) -> bool:
+    """Say whether an idle connection is open: the server says nothing on it, but when it hangs up."""
+    return not connection.closed and not _ready(connection.fileno(), select.POLLIN, 0)
 
 
 @lru_cache(maxsize=256)

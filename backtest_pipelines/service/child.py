@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
 import dagster as dg
-from dagster_postgres.utils import DagsterPostgresException
-from sqlalchemy.exc import DBAPIError, OperationalError
 
-from backtest_pipelines.defs.failures import cancelled, failure
+from backtest_pipelines.defs.failures import cancelled, failure, is_away
 from backtest_pipelines.errors import BacktestError, TimeLimitError
 from backtest_pipelines.executions.settings import Limits
 from backtest_pipelines.graphql.names import JOB_ID_TAG
@@ -36,11 +33,14 @@ from backtest_pipelines.service.admission import claim_next
 from backtest_pipelines.service.bell import Bell
 from backtest_pipelines.service.dagster_private import (
     MAX_RETRIES_TAG,
+    RETRY_ON_STEP_FAILURE_TAG,
+    RETRY_STRATEGY_TAG,
     capture_interrupts,
     execute_run,
     in_code_of_a_step,
 )
 from backtest_pipelines.service.launcher import ATTEMPTS
+from backtest_pipelines.service.patience import patiently
 
 logger = logging.getLogger(__name__)
 
@@ -52,13 +52,16 @@ FRESH_S = 1.5
 INSIST_S = 5.0
 """A run that goes on after it was told to stop is told again."""
 FENCED_STATUS = 70
-"""Exit status of a child whose run was given away."""
+"""Exit status of a child whose run was given away, or is to be."""
 DATABASE_BACK_S = 30.0
-LONGEST_PAUSE_S = 2.0
+"""So long is an event kept that the database does not take."""
 KEEP_CLAIMS_S = 7 * 86_400.0
 KEEP_WORKERS_S = 86_400.0
 
 _LAST_EVENTS = (dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED)
+
+_OF_A_STORAGE = frozenset({"OperationalError", "InterfaceError", "DatabaseError", "DagsterPostgresException"})
+"""Names of the errors by which Dagster's storage says that it cannot reach its database."""
 
 
 @dataclass
@@ -200,28 +203,26 @@ class Child:
             execution.can_be_stopped.clear()
 
     def _write_event_if_ours(self, event: dg.EventLogEntry, **keywords: Any) -> None:  # noqa: ANN401 - handed on
+        """Write an event; where the database went away, again and again until it is back, for a while."""
         execution = self._under_way
-        if execution is not None and time.monotonic() - execution.renewed_s > FRESH_S:
-            self._renew(execution)
-        self._write_event_patiently(event, **keywords)
+
+        def write() -> None:
+            if execution is not None and time.monotonic() - execution.renewed_s > FRESH_S:
+                self._renew(execution)
+            if tags := _retry_tags(event.dagster_event):
+                self._instance.add_run_tags(event.run_id, tags)
+            self._write_event(event, **keywords)
+
+        try:
+            patiently(write, is_away, DATABASE_BACK_S)
+        except Exception as error:
+            if execution is None or not is_away(error):
+                raise
+            # Raised, it would be a failure of the step, which Dagster does not try again.
+            logger.exception("The database stays away: this process ends, and its run is tried again")
+            os._exit(FENCED_STATUS)
         if execution is not None and event.run_id == execution.run_id and event.dagster_event is not None:
             execution.is_over |= event.dagster_event.event_type in _LAST_EVENTS
-
-    def _write_event_patiently(self, event: dg.EventLogEntry, **keywords: Any) -> None:  # noqa: ANN401 - handed on
-        """Write an event; where the database went away, again and again until it is back, for a while."""
-        deadline_s = time.monotonic() + DATABASE_BACK_S
-        pause_s = 0.2
-        while True:
-            try:
-                self._write_event(event, **keywords)
-            except (DBAPIError, DagsterPostgresException) as error:
-                if time.monotonic() > deadline_s or not _is_away(error):
-                    raise
-                logger.warning("The database does not take an event, which is written again: %s", error)
-                time.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - no secret
-                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-            else:
-                return
 
     def _renew(self, execution: _Execution) -> bool:
         """Renew the claim and return whether a cancel is wanted; end this process if the run is not ours any more."""
@@ -279,9 +280,15 @@ class Child:
         return failure(TimeLimitError(f"the run took longer than {limit} and was stopped"))
 
 
-def _is_away(error: Exception) -> bool:
-    """Say whether the database could not be reached, rather than that it refused the statement."""
-    return not isinstance(error, DBAPIError) or error.connection_invalidated or isinstance(error, OperationalError)
+def _retry_tags(event: dg.DagsterEvent | None) -> Mapping[str, str]:
+    """Return what lets Dagster try a failed run again where its own storage was away in the midst of a step."""
+    if event is None or event.event_type != dg.DagsterEventType.STEP_FAILURE:
+        return {}
+    error = event.step_failure_data.error
+    # What the code of a step raises is wrapped in an error of Dagster's.
+    if error is None or error.cls_name not in _OF_A_STORAGE:
+        return {}
+    return {RETRY_ON_STEP_FAILURE_TAG: "true", RETRY_STRATEGY_TAG: "ALL_STEPS"}
 
 
 @contextmanager

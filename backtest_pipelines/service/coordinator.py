@@ -8,15 +8,27 @@ from functools import cached_property
 
 import dagster as dg
 
+from backtest_pipelines.defs.failures import is_away
 from backtest_pipelines.executions.settings import settings_from
-from backtest_pipelines.graphql.names import JOB_ID_TAG, RETRY_NUMBER_TAG
+from backtest_pipelines.graphql.names import JOB_ID_TAG, answers_job
 from backtest_pipelines.records.claims import Claims
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.jobs import JobRecords
 from backtest_pipelines.records.workers import Workers
 from backtest_pipelines.service.bell import Bell, celery_app
-from backtest_pipelines.service.dagster_private import DEQUEUER_THREAD, RunQueueConfig, quicken_run_files
+from backtest_pipelines.service.dagster_private import (
+    DEQUEUER_THREAD,
+    RunQueueConfig,
+    quicken_run_files,
+    replace_lost_connections,
+    retry_runs_patiently,
+    silence_the_dequeuer,
+)
 from backtest_pipelines.service.launcher import WITHOUT_WORKER_S
+from backtest_pipelines.service.patience import patiently
+
+PATIENCE_S = 60.0
+"""So long is the retry of a run launched again where that fails."""
 
 
 class BellCoordinator(dg.QueuedRunCoordinator[dg.DagsterInstance]):
@@ -34,9 +46,12 @@ class BellCoordinator(dg.QueuedRunCoordinator[dg.DagsterInstance]):
         return Bell(celery_app(settings_from(os.environ)))
 
     def register_instance(self, instance: dg.DagsterInstance) -> None:
-        """Note whose coordinator this is, and quicken what it launches."""
+        """Note whose coordinator this is, and adapt what Dagster does in this process to it."""
         super().register_instance(instance)
         quicken_run_files(instance)
+        replace_lost_connections(instance)
+        retry_runs_patiently(PATIENCE_S)
+        silence_the_dequeuer()
 
     def get_run_queue_config(self) -> RunQueueConfig:
         """Return the limits; to the daemon's dequeuer, while workers live, that nothing may start.
@@ -73,12 +88,9 @@ class BellCoordinator(dg.QueuedRunCoordinator[dg.DagsterInstance]):
         return bool(self._instance.run_launcher.terminate(run_id))
 
     def _is_wanted(self, run: dg.DagsterRun) -> bool:
-        job_id = run.tags.get(JOB_ID_TAG)
-        if job_id is None:
+        if not answers_job(run.tags):
             return True
-        jobs = JobRecords(self._database)
-        if run.parent_run_id is None:
-            return jobs.attach(job_id, run.run_id, None)
-        if RETRY_NUMBER_TAG in run.tags:
-            return jobs.attach(job_id, run.run_id, run.parent_run_id)
-        return True  # a user's own re-execution: it is not the job's
+        job_id, jobs = run.tags[JOB_ID_TAG], JobRecords(self._database)
+        # Who launches a first run may do so again. Of a retry, Dagster would fail it, and no later one is the job's.
+        patience_s = 0.0 if run.parent_run_id is None else PATIENCE_S
+        return patiently(lambda: jobs.attach(job_id, run.run_id, run.parent_run_id), is_away, patience_s)

@@ -13,8 +13,9 @@ import tempfile
 import uuid
 from collections.abc import Callable
 from contextlib import closing, suppress
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 from dagster import DagsterInstance, DagsterRun, DefaultRunLauncher, LoggerDefinition
 from dagster._cli.api import _execute_run_command_body as execute_run
@@ -32,11 +33,17 @@ from dagster._core.storage.tags import (
     PRIORITY_TAG,
     RETRY_STRATEGY_TAG,
 )
+from dagster._core.storage.tags import RETRY_ON_ASSET_OR_OP_FAILURE_TAG as RETRY_ON_STEP_FAILURE_TAG
+from dagster._daemon.auto_run_reexecution import auto_run_reexecution
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserialize_value
 from dagster._utils.interrupts import capture_interrupts, raise_interrupts_as
 from dagster._utils.tags import TagConcurrencyLimitsCounter
-from sqlalchemy import Engine, NullPool, create_engine
+from sqlalchemy import Engine, NullPool, create_engine, event
+from sqlalchemy.exc import DisconnectionError
+
+from backtest_pipelines.service.patience import patiently
 
 DEQUEUER_THREAD = "dagster-daemon-QUEUED_RUN_COORDINATOR"
 """Name of the daemon's thread that moves runs from the queue to the launcher."""
@@ -45,6 +52,7 @@ __all__ = [
     "DEQUEUER_THREAD",
     "MAX_RETRIES_TAG",
     "PRIORITY_TAG",
+    "RETRY_ON_STEP_FAILURE_TAG",
     "RETRY_STRATEGY_TAG",
     "CheckRunHealthResult",
     "ConcurrencyConfig",
@@ -63,6 +71,9 @@ __all__ = [
     "log_runs_by",
     "quicken_run_files",
     "raise_interrupts_as",
+    "replace_lost_connections",
+    "retry_runs_patiently",
+    "silence_the_dequeuer",
     "stock_process_lives",
 ]
 
@@ -103,6 +114,45 @@ def in_code_of_a_step() -> bool:
     """Say whether an interrupt would be raised at once, as it is in the code of a step, and not kept for later."""
     handler = signal.getsignal(signal.SIGINT)
     return getattr(handler, "__qualname__", "").startswith(f"{raise_interrupts_as.__qualname__}.")
+
+
+def retry_runs_patiently(for_s: float) -> None:
+    """Have the daemon launch the retry of a run again where that failed, for some seconds.
+
+    It would give the run up, whatever the reason: the code server or the database may be away just now. Until it is
+    done the daemon has not noted the failure as seen, so that one that is killed meanwhile begins anew.
+    """
+    launch = _launch_of_retries()
+    auto_run_reexecution.retry_run = lambda *arguments: patiently(lambda: launch(*arguments), lambda _: True, for_s)
+
+
+@cache
+def _launch_of_retries() -> Callable[..., None]:
+    return auto_run_reexecution.retry_run
+
+
+def silence_the_dequeuer() -> None:
+    """Let the daemon not log each second that no run may start, which is what it is told while workers live."""
+    logging.getLogger(f"dagster.daemon.{QueuedRunCoordinatorDaemon.__name__}").addFilter(_says_more)
+
+
+def _says_more(record: logging.LogRecord) -> bool:
+    return "Maximum is 0, won't launch more." not in record.getMessage()
+
+
+def replace_lost_connections(instance: DagsterInstance) -> None:
+    """Have idle connections that Postgres hung up on replaced: each would fail what is asked on it next."""
+    for storage in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):
+        engine = getattr(storage, "_engine", None)
+        if isinstance(engine, Engine) and engine.dialect.name == "postgresql":
+            event.listen(engine, "checkout", _refuse_lost)
+
+
+def _refuse_lost(connection: Any, *_: object) -> None:  # noqa: ANN401 - psycopg2's, of which SQLAlchemy knows nothing
+    from backtest_pipelines.records.postgres import is_reusable  # noqa: PLC0415 - needs a driver that SQLite spares
+
+    if not is_reusable(connection):
+        raise DisconnectionError
 
 
 def quicken_run_files(instance: DagsterInstance) -> None:

@@ -26,7 +26,7 @@ from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.workers import Workers
 from backtest_pipelines.service.bell import SWEPT_EXPIRES_S, TASK, Bell, celery_app
 from backtest_pipelines.service.child import Child
-from backtest_pipelines.service.dagster_private import log_runs_by, quicken_run_files
+from backtest_pipelines.service.dagster_private import log_runs_by, quicken_run_files, replace_lost_connections
 from backtest_pipelines.service.hearing import Consumer, Hearing
 
 logger = logging.getLogger("backtest_pipelines.service.worker")  # also where this is the main module
@@ -141,6 +141,7 @@ def _child(settings: Settings, bell: Bell) -> Child:
         statement_timeout=STATEMENT_TIMEOUT_MS, pool_recycle=RECYCLE_CONNECTION_S, max_overflow=CONNECTIONS_PER_CHILD
     )
     quicken_run_files(instance)
+    replace_lost_connections(instance)
     child = Child(instance, Database(settings.database), settings.limits, bell)
     child.start()
     return child

@@ -84,11 +84,11 @@ def test_the_cache_tells_what_it_holds_and_is_invalidated_in_parts(asked: Asked)
 @pytest.mark.parametrize(
     ("selected", "field", "limit"),
     [
-        ({"strategy_name": "none"}, "variant", WEEKLY),
+        ({"strategy_name": "none"}, "strategy_name", WEEKLY),
         ({"symbol": "NONE"}, "symbol", "NIFTY"),
         ({"older_than": -1}, "older_than", "greater than or equal to 0"),
         ({"older_than": "inf"}, "older_than", "finite"),
-        ({"strategy": WEEKLY}, "strategy", "not permitted"),
+        ({"strategy": WEEKLY}, "strategy", "strategy_name, symbol, older_than"),
     ],
 )
 def test_what_cannot_be_meant_invalidates_nothing(

@@ -16,15 +16,13 @@ from backtest_pipelines.executions.execute import execute
 from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.executions.workspace import Workspace
-from backtest_pipelines.panel.ingest import exchange_files, ingest
-from backtest_pipelines.panel.store import PanelStore
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.executions import ExecutionRecords
 from backtest_pipelines.records.jobs import JobRecords
 from backtest_pipelines.results.exports import records
-from backtest_pipelines_tests.api.processes import Api, api, free_port
-from backtest_pipelines_tests.integration.dagster_servers import write_small_market
-from backtest_pipelines_tests.servers import PATIENT, ValkeyServer
+from backtest_pipelines_tests.api.answering import answering
+from backtest_pipelines_tests.api.processes import Api
+from backtest_pipelines_tests.servers import ValkeyServer
 
 WEEKLY = "call_sell_future_buy_weekly"
 PARAMETERS = {"spot_adjustment_type": 3, "spot_adjustment": 0.5, "call_sell_position": 0, "symbol": "NIFTY"}
@@ -58,19 +56,11 @@ class Service:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    home = tmp_path_factory.mktemp("home")
-    write_small_market(home / "market")
-    ingest(exchange_files(home / "market"), PanelStore(home / "panel"))
     with (
-        ValkeyServer() as valkey,
-        api(
-            home,
-            f"http://127.0.0.1:{free_port()}",
-            environ={**PATIENT, "REDIS_URL": f"unix://{valkey.start().socket}"},
-        ) as running,
-        httpx.Client(base_url=running.url, timeout=30, trust_env=False) as client,
+        answering(tmp_path_factory.mktemp("home")) as running,
+        httpx.Client(base_url=running.api.url, timeout=30, trust_env=False) as client,
     ):
-        yield Service(running, client, valkey)
+        yield Service(running.api, client, running.valkey)
 
 
 def problem(answer: httpx.Response, status: int) -> Json:

@@ -71,6 +71,36 @@ def test_executions_are_listed_newest_first_by_variant_and_status(recorded: Reco
         assert recorded.client.get("/api/v1/executions", params=wrong).status_code == 422
 
 
+@pytest.mark.parametrize(
+    ("path", "name", "value", "limit"),
+    [
+        (
+            "executions?strategy=none",
+            "strategy",
+            "none",
+            "allowed: limit, strategy_name, status; did you mean strategy_name?",
+        ),
+        ("executions?limit=1&limit=2", "limit", "['1', '2']", "allowed: once"),
+        ("executions?=1", "", "1", "allowed: limit, strategy_name, status"),
+        ("executions/1?limit=1", "limit", "1", "allowed: no query parameters here"),
+        ("executions/1/trades.csv?form=csv", "form", "csv", "allowed: no query parameters here"),
+        ("strategies?%ff", "\ufffd", "", "allowed: no query parameters here"),
+        ("strategies/none?Result", "Result", "", "allowed: no query parameters here"),
+        ("metrics?strategy_name=none", "strategy_name", "none", "allowed: no query parameters here"),
+        ("jobs?variant=none", "variant", "none", "allowed: status, strategy, limit"),
+        ("jobs/1?results=false", "results", "false", "allowed: result; did you mean result?"),
+        ("results/1?format=csv", "format", "csv", "allowed: no query parameters here"),
+    ],
+)
+def test_a_query_parameter_that_is_not_known_is_refused(
+    recorded: Recorded, path: str, name: str, value: str, limit: str
+) -> None:
+    refused = recorded.client.get(f"/api/v1/{path}")
+    assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")
+    content = refused.json()
+    assert (content["field"], content["value"], content["limit"]) == (name, value, limit)
+
+
 def test_an_execution_says_what_became_of_it(recorded: Recorded) -> None:
     first, second, third = (recorded.client.get(f"/api/v1/executions/{number}").json() for number in (1, 2, 3))
     assert (first["status"], first["cached"], first["tier"], first["error"]) == ("completed", False, None, None)

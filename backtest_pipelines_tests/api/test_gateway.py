@@ -93,6 +93,25 @@ def test_an_answer_that_breaks_off_is_not_taken_for_a_whole_one(gateway: Api) ->
         httpx.get(f"{gateway.url}/breaks-off", timeout=5)
 
 
+def test_a_web_server_that_is_away_is_said_once_and_once_that_it_is_back(tmp_path: Path) -> None:
+    port = free_port()
+    with api(tmp_path, f"http://127.0.0.1:{port}") as served:
+
+        def lines(of: str) -> list[str]:
+            said = (tmp_path / "api.log").read_text().splitlines()
+            return [line.partition("WARNING")[2] for line in said if of in line]
+
+        for number in range(3):
+            assert httpx.get(f"{served.url}/{number}").status_code == 502
+        away = f" api Dagster's web server at http://127.0.0.1:{port} does not answer: Connect call failed"
+        assert [line[: len(away)] for line in lines(f"api Dagster's web server at http://127.0.0.1:{port}")] == [away]
+        assert lines("answers again") == []
+        with upstream(port):
+            for number in range(3):
+                assert httpx.get(f"{served.url}/{number}").status_code == 207
+        assert lines("answers again") == [" api Dagster's web server answers again"]
+
+
 def test_without_a_web_server_the_answer_is_502_at_once(tmp_path: Path) -> None:
     with api(tmp_path, f"http://127.0.0.1:{free_port()}") as alone:
         start = time.monotonic()

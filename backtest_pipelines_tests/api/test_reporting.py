@@ -1,6 +1,7 @@
 """Between the API and a real web server of Dagster: answers that no run computed, and runs that recorded nothing."""
 
 import asyncio
+import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from backtest_pipelines.api.gateway import new_session
 from backtest_pipelines.api.reporting import TRIES, Reports
+from backtest_pipelines.api.trouble import Trouble
 from backtest_pipelines.api.web_server import WebServer
 from backtest_pipelines.defs.metadata import plain_value
 from backtest_pipelines.executions.execute import execute
@@ -42,7 +44,8 @@ def reporting(url: str, work: Callable[[Reports], Awaitable[None]]) -> Reports:
 
     async def run() -> Reports:
         async with new_session() as session:
-            reports = Reports(WebServer(url, session), each_s=0.05)
+            trouble = Trouble(logging.getLogger(__name__), "no web server", "a web server")
+            reports = Reports(WebServer(url, session, trouble), each_s=0.05)
             await work(reports)
             return reports
 

@@ -94,8 +94,8 @@ class Upstream:
 
 
 @contextmanager
-def upstream() -> Iterator[Upstream]:
-    """Run the stand-in in a thread."""
+def upstream(port: int = 0) -> Iterator[Upstream]:
+    """Run the stand-in in a thread; 0 takes a free port."""
     stand_in = Upstream()
     started, stop = threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()
@@ -110,7 +110,7 @@ def upstream() -> Iterator[Upstream]:
         app.router.add_route("*", "/{path:.*}", stand_in.echo)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", port)
         await site.start()
         stand_in.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         started.set()

@@ -12,7 +12,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from backtest_pipelines_tests.chaos.rounds import KINDS, ON_POSTGRES, Outcome, hurt
+from backtest_pipelines_tests.chaos.rounds import (
+    KINDS,
+    ON_POSTGRES,
+    TESTED_ON_POSTGRES,
+    TESTED_ON_SQLITE,
+    Outcome,
+    hurt,
+)
 
 STOP_S, LONG_STOP_S = 10.0, 60.0
 
@@ -21,11 +28,10 @@ def main() -> int:
     """Run the rounds and return 1 where a fault was not survived."""
     arguments = _arguments()
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # what was started is stopped
-    kinds = arguments.kind or [
-        kind for kind, fault in KINDS.items() if arguments.store == "postgres" or fault not in ON_POSTGRES
-    ]
+    kinds = _kinds(arguments)
     outcomes: dict[str, list[Outcome]] = defaultdict(list)
     console = Console()
+    console.print(f"seed {arguments.seed}, {arguments.store}")
     with (
         tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder,
         hurt(
@@ -58,11 +64,25 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=1, metavar="N", help="how often each kind is inflicted")
     parser.add_argument("--first", type=int, default=1, metavar="N", help="number of the first round")
     parser.add_argument("--kind", action="append", choices=KINDS, help="only this one; may be given several times")
+    parser.add_argument("--untested", action="store_true", help="only the kinds that the test suite does not inflict")
     parser.add_argument("--store", choices=["postgres", "sqlite"], default="postgres")
     parser.add_argument("--long", action="store_true", help=f"workers stand still for {LONG_STOP_S:.0f} s")
     parser.add_argument("--within", type=float, default=30.0, metavar="S", help="seconds for all work to end in")
     parser.add_argument("--folder", type=Path, help="an empty folder, which is kept")
     return parser.parse_args()
+
+
+def _kinds(arguments: argparse.Namespace) -> list[str]:
+    """Return the kinds to inflict, in their order."""
+    wanted = arguments.kind or KINDS
+    tested = {kind for group in (*TESTED_ON_POSTGRES, *TESTED_ON_SQLITE) for kind in group}
+    return [
+        kind
+        for kind in KINDS
+        if kind in wanted
+        and (arguments.store == "postgres" or KINDS[kind] not in ON_POSTGRES)
+        and not (arguments.untested and kind in tested)
+    ]
 
 
 def _again(arguments: argparse.Namespace, kind: str, number: int) -> str:

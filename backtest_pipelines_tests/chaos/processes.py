@@ -56,6 +56,16 @@ def code_server_killed(target: Target, work: Work, chance: Random) -> None:
     _process_killed("code", target, work, chance)
 
 
+def code_server_killed_before_a_retry(target: Target, work: Work, chance: Random) -> None:
+    """Dagster's code server is killed when a run has failed and its retry is to be launched."""
+    run_id = work.slow_begun(3)
+    signal_process(target.child_of(run_id).pid, signal.SIGKILL)
+    assert target.web.wait(run_id, LOST_S) == "FAILURE"
+    time.sleep(chance.uniform(0, 4))
+    signal_process(target.leader("code").pid, signal.SIGKILL)
+    work.submit()
+
+
 def daemon_killed(target: Target, work: Work, chance: Random) -> None:
     """Dagster's daemon is killed, and with it whoever would notice that a worker died: one does."""
     run_id = work.slow_begun(3)

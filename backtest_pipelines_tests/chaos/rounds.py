@@ -10,9 +10,9 @@ from pathlib import Path
 from random import Random
 
 from backtest_pipelines_tests.chaos import processes, stores
-from backtest_pipelines_tests.chaos.postgres import HurtPostgres
 from backtest_pipelines_tests.chaos.target import Target
 from backtest_pipelines_tests.chaos.work import Answers, Work
+from backtest_pipelines_tests.postgres import PostgresServer
 
 Fault = Callable[[Target, Work, Random], None]
 
@@ -35,6 +35,7 @@ ANYWHERE: tuple[Fault, ...] = (
     processes.worker_stopped_and_woken,
     processes.cancelled_while_running,
     processes.code_server_killed,
+    processes.code_server_killed_before_a_retry,
     processes.daemon_killed,
     processes.web_server_killed,
     processes.api_killed,
@@ -47,6 +48,13 @@ ON_POSTGRES: tuple[Fault, ...] = (
     stores.postgres_paused,
 )
 KINDS: dict[str, Fault] = {fault.__name__: fault for fault in ANYWHERE + ON_POSTGRES}
+TESTED_ON_POSTGRES = (
+    ("bells_rung_four_times", "bells_lost", "bells_doubled"),
+    ("redis_emptied", "worker_child_killed_after_its_claim"),
+    ("postgres_killed",),
+)
+"""Groups of kinds that the test suite inflicts, each in one go."""
+TESTED_ON_SQLITE = (("bells_lost", "worker_child_killed"),)
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,7 @@ Survive = Callable[[Sequence[str], str], Outcome]
 def hurt(folder: Path, *, on_postgres: bool, long_stop_s: float, within_s: float) -> Iterator[Survive]:
     """Start an installation; yield what takes kinds of faults and a seed, and says what came of them."""
     with ExitStack() as stack:
-        postgres = stack.enter_context(HurtPostgres(folder / "postgres")) if on_postgres else None
+        postgres = stack.enter_context(PostgresServer(folder / "postgres")) if on_postgres else None
         target = stack.enter_context(Target(folder, postgres, long_stop_s=long_stop_s))
         answers = stack.enter_context(Answers(target, folder / "reference"))
         yield lambda kinds, seed: survive(target, answers, kinds, seed, within_s)

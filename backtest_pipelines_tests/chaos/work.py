@@ -30,7 +30,7 @@ POLL_S = 0.2
 BEGIN_S = 90.0
 _RUNS = """
 query R($f: RunsFilter!) {
-  runsOrError(filter: $f) { ... on Runs { results { runId status startTime tags { key value } } } }
+  runsOrError(filter: $f) { ... on Runs { results { runId status tags { key value } } } }
 }
 """
 
@@ -174,9 +174,9 @@ class Work:
         succeeded = [run["runId"] for run in attempts if run["status"] == "SUCCESS"]
         assert succeeded == [snapshot.run_id], f"job {job_id}, run {snapshot.run_id}, has the runs {attempts}"
         for run in attempts:
-            self._check_run(run)
+            kinds = self._check_run(run)
             # Refused by the queue, or left behind by a web server that could not queue it: it never began.
-            refused = run["status"] in ("CANCELED", "NOT_STARTED") and run["startTime"] is None
+            refused = run["status"] in ("CANCELED", "NOT_STARTED") and not kinds["RUN_START"]
             retried = run["status"] == "FAILURE" and tag_of(run, WILL_RETRY_TAG) == "true"
             assert run["status"] == "SUCCESS" or refused or retried, f"job {job_id} has a run of its own: {run}"
         recorded = self._executions(succeeded[0])
@@ -202,12 +202,13 @@ class Work:
             if run["status"] == "SUCCESS":
                 assert words == ["begin", "end"], f"run {run['runId']} succeeded without its work: {lines}"
 
-    def _check_run(self, run: Mapping[str, Any]) -> None:
-        """An end that was written twice is no harm; two different ones are."""
-        ends = Counter(event["eventType"] for event in self._target.web.events(run["runId"]))
-        found = {status for word, status in ENDS.items() if ends[word]}
+    def _check_run(self, run: Mapping[str, Any]) -> Counter[str]:
+        """An end that was written twice is no harm; two different ones are. Return how many events of a kind it has."""
+        kinds = Counter(str(event["eventType"]) for event in self._target.web.events(run["runId"]))
+        found = {status for word, status in ENDS.items() if kinds[word]}
         ended = {run["status"]} - {"NOT_STARTED"}
         assert found == ended, f"run {run['runId']} is {run['status']}; its log says {found}"
+        return kinds
 
     def _executions(self, run_id: str) -> int:
         statement = "SELECT count(*) FROM executions WHERE run_id = ? AND outcome = 'completed'"

@@ -1,6 +1,7 @@
 """Real servers on a small sample market, for the tests that launch runs the way users do."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from backtest_pipelines.graphql.names import REPOSITORY
 from backtest_pipelines.graphql.web_server import POLL_S, EndedRun, WebServer
 from backtest_pipelines.market.sample import write_sample_market
 from backtest_pipelines.service.supervisor.installation import installation as started_installation
+from backtest_pipelines.service.supervisor.supervisor import Supervisor
 from backtest_pipelines_tests.servers import PATIENT
 
 WEEKLY = "call_sell_future_buy_weekly"
@@ -38,6 +40,13 @@ class Installation:
     url: str
     dagster: WebServer
     first_runs: tuple[EndedRun, ...]
+    supervisor: Supervisor
+
+    def kill(self, name: str) -> None:
+        """Kill one of its processes; another one takes its place."""
+        (leader,) = [child.leader for child in self.supervisor.children if child.part.name == name]
+        assert leader is not None
+        os.kill(leader.pid, signal.SIGKILL)
 
 
 def write_small_market(folder: Path) -> None:
@@ -62,7 +71,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
             running.supervisor.wait_until_ready()
             dagster = WebServer(running.web_url)
             runs = [dagster.wait(run, RUN_S) for run in runs_of_look(dagster, since)]
-            yield Installation(home, running.url, dagster, tuple(runs))
+            yield Installation(home, running.url, dagster, tuple(runs), running.supervisor)
     assert processes_naming(home) == []
 
 

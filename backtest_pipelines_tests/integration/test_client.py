@@ -1,4 +1,4 @@
-"""The client, its commands and their pages against a running service."""
+"""What callers do with a running service: with the client, its commands, a session over HTTP, and by the pages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 
 from backtest_pipelines.client import Client, JobFailedError
@@ -21,9 +22,11 @@ from backtest_pipelines_tests.cli.conftest import clean_environment
 from backtest_pipelines_tests.client.stand_in import seconds
 from backtest_pipelines_tests.docs.test_code_blocks import WITH_SERVICE, run_blocks
 from backtest_pipelines_tests.integration.dagster_servers import RUN_S, WEEKLY, Installation, installation
+from backtest_pipelines_tests.integration.rest_session import RestSession
 
 __all__ = ["installation"]
 
+T2 = "call_sell_future_buy_t2"
 RUNS = "query { runsOrError { ... on Runs { results { runId tags { key value } } } } }"
 
 
@@ -31,6 +34,12 @@ RUNS = "query { runsOrError { ... on Runs { results { runId tags { key value } }
 def client(installation: Installation) -> Iterator[Client]:
     with Client(installation.url) as opened:
         yield opened
+
+
+@pytest.fixture
+def session(installation: Installation) -> Iterator[RestSession]:
+    with httpx.Client(base_url=installation.url, timeout=60, trust_env=False) as http:
+        yield RestSession(http)
 
 
 def test_200_submissions_of_20_request_ids_from_8_threads_are_20_runs(
@@ -93,6 +102,82 @@ def test_a_job_that_fails_says_why_and_its_log_shows_the_step(client: Client) ->
     assert log.run_id == job.status().run_id
     assert {line.step for line in log.lines if line.level == "ERROR"} == {WEEKLY, None}
     assert job.logs(after=log).lines == ()
+
+
+def test_a_whole_session_over_http(session: RestSession) -> None:
+    question = {"strategy_name": T2, "parameters": {"call_sell_position": 3.5, "symbol": "NIFTY"}}
+    assert session.http.get("/health").json() == {"status": "ok"}
+    assert {WEEKLY, T2} <= {strategy["name"] for strategy in session.get("strategies")}
+    session.invalidate()
+    before = session.get("metrics")["overall"]
+
+    computed, found = session.execute(**question), session.execute(**question)
+    assert [each["status"] for each in (computed, found)] == ["completed", "completed"]
+    assert [each["cached"] for each in (computed, found)] == [False, True]
+    assert computed["result"] == found["result"]
+    assert computed["row_count"] == len(computed["result"]["data"]) > 0
+    ratio = computed["duration_ms"] / found["duration_ms"]
+    print(f"computed in {computed['duration_ms']:.1f} ms, found in {found['duration_ms']:.1f} ms: 1/{ratio:.1f}")  # noqa: T201 - to be read
+
+    accepted = session.execute(**question, from_date="2024-05-02", async_execution=True)
+    assert (accepted["status"], accepted["strategy_name"]) == ("pending", T2)
+    job = session.ended(accepted["job_id"])
+    assert (job["status"], job["state"], job["progress"], job["error"]) == ("completed", "completed", 1, None)
+    assert (job["result"]["status"], job["result"]["strategy"]) == ("SUCCESS", T2)
+    answer = job["result"]["result"]
+    assert answer["row_count"] == len(answer["data"]) > 0
+    assert answer["metadata"]["provenance"]["fingerprint"] == job["fingerprint"]
+    print(f"job {job['job_id']}: {job['status']}, {answer['execution_time_ms']:.1f} ms, {answer['row_count']} trades")  # noqa: T201
+
+    after = session.get("metrics")
+    counted = ("total_executions", "cache_hits", "cache_misses")
+    assert [after["overall"][name] - before[name] for name in counted] == [3, 1, 2]  # the engine was called twice
+    assert after["by_strategy"][T2]["last_executed_at"] > computed["started_at"]
+    assert session.get(f"metrics/{T2}")["metrics"]["total_executions"] >= 3
+
+    stats = session.get("cache/stats")
+    assert (stats["total_cached_entries"], stats["by_strategy"][T2]["cached_entries"]) == (2, 2)
+    assert stats["total_cache_hits"] == after["overall"]["cache_hits"]
+    assert session.get("cache/health")["status"] == "healthy"
+    assert session.invalidate(strategy_name=T2) == {"status": "success", "deleted_entries": 2, "strategy": T2}
+    again = session.execute(**question)
+    assert (again["cached"], again["result"]) == (False, computed["result"])
+
+    listed = session.get("executions", strategy_name=T2, limit=4)
+    wanted = (again, accepted, found, computed)
+    assert [each["execution_id"] for each in listed] == [each["execution_id"] for each in wanted]
+    assert [each["tier"] for each in listed] == [None, None, "redis", None]
+    assert [each["door"] for each in listed] == ["rest"] * 4
+    assert [each["job_id"] for each in listed] == [None, accepted["job_id"], None, None]
+    trades = session.http.get(f"/api/v1/executions/{computed['execution_id']}/trades.csv")
+    assert len(trades.text.splitlines()) == 1 + computed["row_count"]
+
+
+def test_one_key_sent_twice_at_once_is_one_job_with_one_run(session: RestSession, installation: Installation) -> None:
+    question = {"strategy_name": T2, "parameters": {"call_sell_position": 4.5}, "async_execution": True}
+    with ThreadPoolExecutor(2) as pool:
+        accepted = list(pool.map(lambda _: session.execute("at-once", **question), range(2)))
+    assert accepted[0]["job_id"] == accepted[1]["job_id"]
+    assert accepted[0]["execution_id"] == accepted[1]["execution_id"]
+    assert session.ended(accepted[0]["job_id"])["status"] == "completed"
+    assert session.execute("at-once", **question)["status"] == "completed"
+    runs = installation.dagster.ask(RUNS)["runsOrError"]["results"]
+    tags = [(tag["key"], tag["value"]) for run in runs for tag in run["tags"]]
+    assert tags.count((JOB_ID_TAG, accepted[0]["job_id"])) == 1
+
+
+def test_a_job_that_is_cancelled_has_failed_as_cancelled(session: RestSession) -> None:
+    question = {"strategy_name": T2, "use_cache": False, "async_execution": True}
+    # More than the workers take at once, so that the last one still waits.
+    accepted = [session.execute(**question) for _ in range(8)]
+    last = accepted[-1]["job_id"]
+    session.cancel(last)
+    job = session.ended(last)
+    assert (job["status"], job["state"], job["error"]["type"]) == ("failed", "cancelled", "cancelled")
+    assert "result" not in job
+    on_record = session.recorded(job["execution_id"])
+    assert (on_record["job_id"], on_record["status"], on_record["error"]) == (last, "failed", job["error"])
+    assert {session.ended(each["job_id"])["status"] for each in accepted[:-1]} == {"completed"}
 
 
 @pytest.mark.parametrize("page", WITH_SERVICE, ids=lambda page: page.name)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from backtest_pipelines.errors import BadRequestError, BugError
 from backtest_pipelines.records.database import Database
+from backtest_pipelines.records.executions import Execution, ExecutionRecords
 from backtest_pipelines.records.jobs import Job, JobRecords, RequestConflictError
 from backtest_pipelines_tests.records.racing import race
 
@@ -159,6 +161,17 @@ def test_recent_gives_the_newest_first_filtered_and_limited(jobs: JobRecords) ->
     assert [job.job_id for job in jobs.recent(9, "a")] == [names[2], names[0]]
     with pytest.raises(BadRequestError, match="limit: got 0"):
         jobs.recent(0)
+
+
+def test_the_last_of_the_jobs_without_an_end_and_an_execution_are_found(jobs: JobRecords, database: Database) -> None:
+    ended, recorded, first, second = (added(jobs, variant=variant) for variant in ("a", "a", "b", "a"))
+    jobs.end(ended.job_id, "cancelled")
+    started_at = datetime(2024, 1, 4, 9, 15, tzinfo=UTC)
+    execution = Execution("a", "{}", "NIFTY", "rest", started_at, 1, "completed", row_count=3, fingerprint="0" * 64)
+    ExecutionRecords(database).insert(replace(execution, id=recorded.execution_id, job_id=recorded.job_id))
+    assert [job.job_id for job in jobs.open_last(9)] == [second.job_id, first.job_id]
+    assert [job.job_id for job in jobs.open_last(1)] == [second.job_id]
+    assert [job.job_id for job in jobs.open_last(9, "b")] == [first.job_id]
 
 
 def test_jobs_that_ended_long_ago_are_deleted(jobs: JobRecords, database: Database) -> None:

@@ -8,6 +8,7 @@ from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from tomllib import loads
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -109,6 +110,50 @@ def test_a_file_whose_tables_are_not_whole_is_made_whole(tmp_path: Path) -> None
         run = instance.create_run_for_job(job_of_nothing, run_id=other)
         instance.report_engine_event("hello", run)
         assert "hello" in [record.message for record in instance.all_logs(run.run_id)]
+
+
+def test_the_daemon_launches_a_retry_again_where_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, launched = private.auto_run_reexecution, []
+
+    def launch_at_the_third_time(run: dg.DagsterRun, _context: object) -> None:
+        launched.append(run.run_id)
+        if len(launched) < 3:
+            raise ConnectionError("the code server is away")
+
+    assert list(inspect.signature(module.retry_run).parameters) == ["failed_run", "workspace_context"]
+    monkeypatch.setattr(module, "retry_run", module.retry_run)
+    monkeypatch.setattr(private, "_launch_of_retries", lambda: launch_at_the_third_time)
+    private.retry_runs_patiently(30)
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_id = instance.create_run_for_job(job_of_nothing, tags={"dagster/will_retry": "true"}).run_id
+        consumed = module.consume_new_runs_for_automatic_reexecution(
+            SimpleNamespace(instance=instance),  # type: ignore[arg-type]
+            instance.get_run_records(),
+            logging.getLogger(__name__),
+        )
+        list(consumed)
+        (record,) = instance.get_run_records()
+    assert launched == [run_id] * 3
+    assert record.dagster_run.tags["dagster/will_retry"] == "true"
+
+
+def test_the_dequeuer_does_not_say_each_second_that_it_may_start_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    private.silence_the_dequeuer()
+    daemon = private.QueuedRunCoordinatorDaemon(interval_seconds=1)
+    queued = {"run_coordinator": {"module": "dagster", "class": "QueuedRunCoordinator"}}
+    with dg.DagsterInstance.local_temp(overrides=queued) as instance, caplog.at_level(logging.INFO, "dagster.daemon"):
+        run = instance.create_run_for_job(job_of_nothing)
+        instance.report_dagster_event(
+            dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, job_of_nothing.name), run_id=run.run_id
+        )
+        pools = instance.get_concurrency_config().pool_config
+        for limit in (0, 1):
+            queue = private.RunQueueConfig(limit, tag_concurrency_limits=[])
+            config = private.ConcurrencyConfig(pool_config=pools, run_queue_config=queue)
+            assert list(daemon._get_runs_to_dequeue(instance, config, fixed_iteration_time=None)) == []
+    assert [record.getMessage() for record in caplog.records if "in progress" in record.getMessage()] == [
+        "1 runs are currently in progress. Maximum is 1, won't launch more."
+    ]
 
 
 @dg.job

@@ -20,6 +20,7 @@ from backtest_pipelines.api.login.scopes import GRAPHQL, SAFE, WORDS, Scope, nee
 from backtest_pipelines.api.login.sockets import POLICY_VIOLATION, CheckedSocket
 from backtest_pipelines.api.login.tokens import Token, Tokens
 from backtest_pipelines.api.problems import problem
+from backtest_pipelines.api.trouble import Trouble
 from backtest_pipelines.errors import BacktestError
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,9 @@ class Login:
         self._tokens = Tokens(home)
         self._sessions = sessions(home, self._tokens)
         self._failures = Failures()
-        self._trouble = ""
+        self._trouble = Trouble(
+            logger, "the login cannot be checked, so that nobody passes", "the login can be checked again"
+        )
         self._browser = browser.Browser(
             self._tokens, self._sessions, links(home, self._tokens), self._failures, is_behind_tls=is_behind_tls
         )
@@ -62,9 +65,9 @@ class Login:
         scope = {**scope, "headers": headers}
         try:
             answer, receive, send = await self._way(shown, scope, receive, send)
-            self._note("")
+            self._trouble.note("")
         except BacktestError as error:
-            self._note(str(error))
+            self._trouble.note(str(error))
             answer = problem(503, "The login cannot be checked just now; the log of the API says why.")
         await answer(scope, receive, send)
 
@@ -126,15 +129,6 @@ class Login:
             value, challenge = "none", "Bearer"
         detail = f"Authorization: got {value}; {limit}"
         return problem(401, detail, {"WWW-Authenticate": challenge}, field="Authorization", value=value, limit=limit)
-
-    def _note(self, trouble: str) -> None:
-        """Log a change only: what fails with each request is said once."""
-        if trouble != self._trouble:
-            self._trouble = trouble
-            if trouble:
-                logger.warning("the login cannot be checked, so that nobody passes: %s", trouble)
-            else:
-                logger.warning("the login can be checked again")
 
 
 async def _closed(_scope: Connection, _receive: Receive, send: Send) -> None:

@@ -20,6 +20,8 @@ import psutil
 from backtest_pipelines.records.workers import Worker
 
 POLL_S = 0.02
+KILLED_S = 5.0
+"""A killed process that is there for longer waits for a disk, and will do no more harm."""
 SAME_START_S = 2.0
 """The start of a process is known to this only: it is counted from the boot, whose time is corrected now and then."""
 
@@ -76,10 +78,16 @@ class Leader:
                 os.kill(self.pid, number)
 
     def kill_session(self) -> None:
-        """Kill everything that is left of the session."""
-        for pid in self.members():
+        """Kill everything that is left of the session, and wait for its end, which a busy machine delays."""
+        wait_until(self._killed, lambda: KILLED_S)
+
+    def _killed(self) -> bool:
+        """Kill the members and say whether there were none; another time may find some that were forked meanwhile."""
+        members = self.members()
+        for pid in members:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        return not members
 
 
 def in_session(pid: int, leader_pid: int) -> bool:

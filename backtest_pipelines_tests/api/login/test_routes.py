@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from backtest_pipelines.api.app import create_app
+from backtest_pipelines.api.guard import Guard
 from backtest_pipelines.api.listening import Listening
 from backtest_pipelines.api.login.middleware import Login
 from backtest_pipelines.api.login.scopes import Scope
@@ -45,7 +46,8 @@ def least(method: str, path: str) -> str | None:
 def paths(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Return a path of each route that the application knows, and some of the gateway."""
     home = tmp_path_factory.mktemp("routes")
-    guard = create_app(settings_from({}, home=home), "http://127.0.0.1:1", Listening())
+    guard = create_app(settings_from({}, home=home), "http://127.0.0.1:1", Listening()).app
+    assert isinstance(guard, Guard)
     login = guard.app
     assert isinstance(login, Login)
     assert isinstance(login.app, FastAPI)

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from backtest_pipelines import __version__
 from backtest_pipelines.api import (
     cache,
+    docs_page,
     execute,
     executions,
     jobs,
@@ -34,10 +35,12 @@ from backtest_pipelines.api.launching import Launcher
 from backtest_pipelines.api.listening import Listening
 from backtest_pipelines.api.login.middleware import Login
 from backtest_pipelines.api.login.tokens import Tokens
+from backtest_pipelines.api.openapi import describe, operation_id
 from backtest_pipelines.api.opened_workspace import OpenedWorkspace
 from backtest_pipelines.api.projecting import Projection
 from backtest_pipelines.api.readiness import Lookout
 from backtest_pipelines.api.reporting import Reports
+from backtest_pipelines.api.request_limits import RequestLimits
 from backtest_pipelines.api.services import Services
 from backtest_pipelines.api.traffic import Traffic
 from backtest_pipelines.api.trouble import Trouble
@@ -77,7 +80,9 @@ def create_app(settings: Settings, dagster_url: str, listening: Listening) -> Tr
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=operation_id,
     )
+    describe(app)
     problems.install(app)
     version_1 = APIRouter(prefix=f"{PREFIX}/v1", dependencies=[Depends(only_known_queries)])
     version_1.include_router(execute.router)
@@ -87,11 +92,14 @@ def create_app(settings: Settings, dagster_url: str, listening: Listening) -> Tr
     version_1.include_router(executions.router)
     version_1.include_router(metrics.router)
     version_1.include_router(cache.router)
+    version_1.include_router(docs_page.router)
     app.include_router(version_1)
-    app.add_api_route("/health", _health, methods=["GET"], tags=["health"])
+    app.add_api_route("/health", _health, name="health", methods=["GET"], tags=["health"])
     app.include_router(readiness.router)
     app.include_router(prometheus.router)
-    login = Login(app, settings.home, is_open=listening.is_open, is_behind_tls=listening.is_behind_tls)
+    limits = settings.limits
+    limited = RequestLimits(app, per_s=limits.requests_per_s, at_once=limits.requests_at_once)
+    login = Login(limited, settings.home, is_open=listening.is_open, is_behind_tls=listening.is_behind_tls)
     traffic = Traffic(Guard(login, listening.host, listening.names))
     app.state.traffic = traffic
     return traffic

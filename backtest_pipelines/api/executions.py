@@ -7,13 +7,14 @@ import json
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from backtest_pipelines.api.answers import FOR_EVER, answer_of
 from backtest_pipelines.api.problems import ConflictError, UnknownError
 from backtest_pipelines.api.services import Services, WithServices
 from backtest_pipelines.api.strategies import named_variant
-from backtest_pipelines.records.executions import Execution
+from backtest_pipelines.records.executions import Door, Execution
 from backtest_pipelines.records.jobs import Job
 from backtest_pipelines.records.times import utc_text
 
@@ -33,7 +34,41 @@ ExecutionId = Annotated[int, Path(ge=1, le=MAX_ID)]
 router = APIRouter(prefix="/executions", tags=["executions"])
 
 
-@router.get("")
+class ExecutionError(BaseModel):
+    """Why an execution failed."""
+
+    type: str
+    message: str
+
+
+class ExecutionView(BaseModel):
+    """What was asked, and what became of it."""
+
+    execution_id: int = Field(ge=1, le=MAX_ID)
+    strategy_name: str
+    status: Status
+    parameters: dict[str, Any] = Field(description="by name, with the symbol")
+    from_date: str | None
+    to_date: str | None
+    phases: list[Any] | None = Field(description="pairs of ISO dates")
+    exit_at_expiry: str | None
+    started_at: str = Field(description="ISO 8601, UTC; of a pending one, when it was submitted")
+    duration_ms: float | None
+    cached: bool = Field(description="whether the answer was found and not computed")
+    tier: Literal["redis", "file"] | None = Field(description="where it was found")
+    row_count: int | None = Field(description="number of trades")
+    door: Door
+    attempt: int
+    run_id: str | None = Field(description="Dagster's run")
+    job_id: str | None
+    fingerprint: str | None = Field(description="identity of the answer")
+    error: ExecutionError | None
+
+
+_WITHOUT_ANSWER: Final[dict[int | str, dict[str, Any]]] = {409: {"description": "The execution has no answer"}}
+
+
+@router.get("", responses={200: {"model": list[ExecutionView]}})
 async def recent(
     services: WithServices,
     limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 50,
@@ -55,13 +90,17 @@ async def recent(
     return JSONResponse(newest[:limit])
 
 
-@router.get("/{execution_id}")
+@router.get("/{execution_id}", responses={200: {"model": ExecutionView}})
 async def one(execution_id: ExecutionId, services: WithServices) -> Response:
     """Return one execution."""
     return JSONResponse(await _known(services, execution_id))
 
 
-@router.get("/{execution_id}/trades.{form}")
+@router.get(
+    "/{execution_id}/trades.{form}",
+    response_class=Response,
+    responses={200: {"content": {kind: {} for kind in MEDIA_TYPES.values()}}, **_WITHOUT_ANSWER},
+)
 async def trades(
     execution_id: ExecutionId, form: Literal["csv", "parquet", "arrow"], services: WithServices
 ) -> Response:
@@ -73,7 +112,11 @@ async def trades(
     return Response(content, media_type=MEDIA_TYPES[form], headers=headers)
 
 
-@router.get("/{execution_id}/figures/equity.svg")
+@router.get(
+    "/{execution_id}/figures/equity.svg",
+    response_class=Response,
+    responses={200: {"content": {"image/svg+xml": {}}}, **_WITHOUT_ANSWER},
+)
 async def equity(execution_id: ExecutionId, services: WithServices) -> Response:
     """Draw the equity of an execution."""
     fingerprint = await _fingerprint(services, execution_id)

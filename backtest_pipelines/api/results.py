@@ -19,7 +19,7 @@ _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 router = APIRouter(prefix="/results", tags=["results"])
 
 
-@router.get("/{fingerprint}")
+@router.get("/{fingerprint}", response_class=Response, responses={200: {"content": {MEDIA_TYPE: {}}}})
 async def result(fingerprint: str, services: WithServices) -> Response:
     """Return the bytes of an answer."""
     if not _FINGERPRINT.fullmatch(fingerprint):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter
+from pydantic import BaseModel, Field
 
 from backtest_pipelines.api.problems import UnknownError
 from backtest_pipelines.api.question_fields import SYMBOL_SCHEMA, parameter_schema
@@ -15,14 +16,23 @@ from backtest_pipelines.strategies.variants import Variant
 router = APIRouter(prefix="/strategies", tags=["strategies"])
 
 
+class Strategy(BaseModel):
+    """A variant, and what it can be asked."""
+
+    name: str
+    description: str
+    version: str = Field(description="revision of its rules")
+    parameters: dict[str, Any] = Field(description="JSON Schema of the parameters and the symbol")
+
+
 @router.get("")
-async def every() -> list[dict[str, Any]]:
+async def every() -> list[Strategy]:
     """List the variants."""
     return [_view(variant) for variant in catalogue.variants()]
 
 
 @router.get("/{name}")
-async def one(name: str) -> dict[str, Any]:
+async def one(name: str) -> Strategy:
     """Return one variant."""
     return _view(known_variant(name))
 
@@ -55,12 +65,12 @@ def named_variant(field: str, name: str) -> Variant:
         raise BadRequestError(field, name, error.limit) from error
 
 
-def _view(variant: Variant) -> dict[str, Any]:
-    return {
-        "name": variant.name,
-        "description": variant.description,
-        "version": str(variant.revision),
-        "parameters": {
+def _view(variant: Variant) -> Strategy:
+    return Strategy(
+        name=variant.name,
+        description=variant.description,
+        version=str(variant.revision),
+        parameters={
             "type": "object",
             "additionalProperties": False,
             "properties": {
@@ -68,4 +78,4 @@ def _view(variant: Variant) -> dict[str, Any]:
                 "symbol": SYMBOL_SCHEMA,
             },
         },
-    }
+    )

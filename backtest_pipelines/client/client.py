@@ -42,7 +42,7 @@ class Client:
     timeout_s : float
         For connecting and for each wait for bytes.
     retry_s : float
-        How long a request is sent again after a lost connection, 502 or 503, with growing pauses. A submission
+        How long a request is sent again after a lost connection, 429, 502 or 503, with growing pauses. A submission
         that is sent twice is one job.
 
     Raises

@@ -6,7 +6,7 @@ import json
 from http import HTTPStatus
 from typing import Any
 
-from backtest_pipelines.client.transport import Reply
+from backtest_pipelines.client.transport import NOT_NOW, Reply
 from backtest_pipelines.errors import BacktestError, BadRequestError, BugError, UnavailableError
 
 
@@ -68,7 +68,7 @@ def refusal(reply: Reply, request: str) -> BacktestError:
     """
     problem = _problem(reply)
     detail = str(problem.get("detail") or problem.get("title") or HTTPStatus(reply.status).phrase)
-    if reply.status in (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT):
+    if reply.status in (*NOT_NOW, HTTPStatus.GATEWAY_TIMEOUT):
         return UnavailableError(f"{request}: {detail}")
     if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return BugError(f"{request}: the service failed: {detail}")

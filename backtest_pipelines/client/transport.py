@@ -19,7 +19,7 @@ from backtest_pipelines.errors import BadRequestError, UnavailableError
 
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 2.0
-NOT_NOW = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
+NOT_NOW = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Transport:
         *,
         retry_s: float | None = None,
     ) -> Reply:
-        """Return the reply to a request, whatever its status; a lost request, 502 and 503 are tried again.
+        """Return the reply to a request, whatever its status; a lost one, 429, 502 and 503 are tried again.
 
         Parameters
         ----------

@@ -39,6 +39,8 @@ VARIABLES: Mapping[str, str] = {
     "BACKTEST_SOFT_LIMIT_S": "Seconds after which a run is stopped, saying why; 3300 by default",
     "BACKTEST_HARD_LIMIT_S": "Seconds after which the process of a run is killed; 3600 by default",
     "BACKTEST_JOB_KEEP_H": "Hours that a finished job, and with it its request id, is known; 24 by default",
+    "BACKTEST_REQUESTS_PER_S": "Requests that the API takes from one token or address in a second; 10000 by default",
+    "BACKTEST_REQUESTS_AT_ONCE": "Requests that it answers at the same time; 256 by default",
     RETENTION_VARIABLE: (
         "What is kept, as `NAME=VALUE,NAME=VALUE`, such as `keep_runs_days=30,most_runs=5000`; "
         "each limit that is not named has its default"
@@ -61,7 +63,7 @@ _POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What bounds runs, workers and jobs.
+    """What bounds runs, workers, jobs and requests.
 
     Attributes
     ----------
@@ -75,6 +77,10 @@ class Limits:
         After the first a run is stopped cleanly, after the second its process is killed.
     job_keep_h : int
         How long a finished job is known.
+    requests_per_s : int
+        Of one caller of the API, a token or an address.
+    requests_at_once : int
+        Of all callers, under way at the same time.
     """
 
     workers: int = 2
@@ -83,6 +89,8 @@ class Limits:
     soft_limit_s: int = 3300
     hard_limit_s: int = 3600
     job_keep_h: int = 24
+    requests_per_s: int = 10_000
+    requests_at_once: int = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +194,8 @@ def _limits(given: Mapping[str, str]) -> Limits:
         soft_limit_s=_whole(given, "BACKTEST_SOFT_LIMIT_S", default.soft_limit_s, 1, 10**6),
         hard_limit_s=_whole(given, "BACKTEST_HARD_LIMIT_S", default.hard_limit_s, 1, 10**6),
         job_keep_h=_whole(given, "BACKTEST_JOB_KEEP_H", default.job_keep_h, 1, 10**6),
+        requests_per_s=_whole(given, "BACKTEST_REQUESTS_PER_S", default.requests_per_s, 1, 10**6),
+        requests_at_once=_whole(given, "BACKTEST_REQUESTS_AT_ONCE", default.requests_at_once, 1, 10**6),
     )
     if limits.soft_limit_s >= limits.hard_limit_s:
         raise BadRequestError(

@@ -15,7 +15,7 @@ from backtest_pipelines_tests.client.stand_in import DROP, Service
 from backtest_pipelines_tests.client.test_jobs import WEEKLY
 
 
-@pytest.mark.parametrize("fault", [DROP, 502, 503])
+@pytest.mark.parametrize("fault", [DROP, 429, 502, 503])
 def test_a_submission_whose_reply_is_lost_is_sent_again_and_is_one_job(
     service: Service, client: Client, fault: str | int
 ) -> None:

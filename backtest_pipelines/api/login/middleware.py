@@ -20,6 +20,7 @@ from backtest_pipelines.api.login.scopes import GRAPHQL, SAFE, WORDS, Scope, nee
 from backtest_pipelines.api.login.sockets import POLICY_VIOLATION, CheckedSocket
 from backtest_pipelines.api.login.tokens import Token, Tokens
 from backtest_pipelines.api.problems import problem
+from backtest_pipelines.api.request_limits import address
 from backtest_pipelines.api.trouble import Trouble
 from backtest_pipelines.errors import BacktestError
 
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 _PROGRAMS: Final = ("/api", GRAPHQL)
 """Paths that programs ask: they are told that they have to log in, and not sent to a page."""
+_PAGE: Final = "/api/v1/docs"
+"""The one below them that people open."""
 
 
 class Login:
@@ -84,6 +87,8 @@ class Login:
                 return _closed, receive, send
             socket = CheckedSocket(receive, send, caller.scope, lambda: self._caller(shown) is not None)
             return self.app, socket.receive, socket.send
+        if caller is not None:
+            scope["caller"] = caller.name  # counted by it, wherever it asks from
         path = normal_path(scope["path"])
         request = Request(scope, receive)
         if path in browser.PATHS:
@@ -118,7 +123,7 @@ class Login:
         """Return what a caller without a login is told."""
         limit = "allowed: Bearer and a token of this installation"
         if shown.authorization is not None:
-            wait_s = self._failures.note(_address(request.scope), "the token is not known")
+            wait_s = self._failures.note(address(request.scope), "the token is not known")
             if wait_s is not None:
                 detail = f"Too many logins failed; try again in {wait_s} seconds."
                 return problem(429, detail, {"Retry-After": str(wait_s)})
@@ -148,9 +153,4 @@ def _too_little(caller: Token, scope: Scope) -> Response | None:
 
 
 def _is_of_programs(path: str) -> bool:
-    return any(path == each or path.startswith(f"{each}/") for each in _PROGRAMS)
-
-
-def _address(scope: Connection) -> str:
-    client = scope.get("client")
-    return client[0] if client else "?"
+    return path != _PAGE and any(path == each or path.startswith(f"{each}/") for each in _PROGRAMS)

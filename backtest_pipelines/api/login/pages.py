@@ -1,15 +1,14 @@
-"""The pages of the login: plain HTML without scripts, and nothing from anywhere else."""
+"""The pages of the login."""
 
 from __future__ import annotations
 
-import base64
-from hashlib import sha256
 from html import escape
 from typing import Final
 from urllib.parse import urlsplit
 
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
+from backtest_pipelines.api.html import page
 from backtest_pipelines.api.login.tokens import Token
 
 LOGIN: Final = "/login"
@@ -18,13 +17,7 @@ HOME: Final = "/"
 _LONGEST_NEXT: Final = 2000
 
 _STYLE: Final = """
-:root { color-scheme: light dark; --ink: #1c2330; --soft: #5b6475; --ground: #f4f5f8; --card: #fff; --line: #cfd5df;
-  --act: #3b4fd8; --bad: #b3261e; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --soft: #9aa3b2; --ground: #12151b; --card: #1b2029;
-  --line: #3a4251; --act: #5468f0; --bad: #ff8a80; } }
-* { box-sizing: border-box; }
-body { margin: 0; min-height: 100vh; display: grid; place-items: center; background: var(--ground); color: var(--ink);
-  font: 16px/1.5 system-ui, sans-serif; }
+body { min-height: 100vh; display: grid; place-items: center; }
 main { width: min(26rem, calc(100vw - 2rem)); padding: 2rem; background: var(--card); border: 1px solid var(--line);
   border-radius: 12px; }
 h1 { margin: 0 0 1.25rem; font-size: 1.25rem; }
@@ -36,13 +29,6 @@ p { margin: 1rem 0 0; color: var(--soft); font-size: .875rem; }
 p.bad { margin: 0 0 1rem; color: var(--bad); }
 code { overflow-wrap: anywhere; }
 """
-_STYLE_HASH: Final = base64.b64encode(sha256(_STYLE.encode()).digest()).decode()
-_HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; base-uri 'none'"
-    ),
-}
 
 
 def sign_in(next_page: str, complaint: str = "", status: int = 200) -> Response:
@@ -57,8 +43,9 @@ def sign_in(next_page: str, complaint: str = "", status: int = 200) -> Response:
     status : int
     """
     told = f'<p class="bad" role="alert">{escape(complaint)}</p>' if complaint else ""
-    return _page(
+    return page(
         "Sign in",
+        _STYLE,
         f"""{told}<form method="post" action="{LOGIN}">
 <label for="token">Token</label>
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
@@ -72,12 +59,12 @@ def sign_in(next_page: str, complaint: str = "", status: int = 200) -> Response:
 
 def signed_in(token: Token) -> Response:
     """Return the page that says who is signed in, and lets them out."""
-    return _page(
+    return page(
         "Signed in",
+        _STYLE,
         f"""<div>Token <b>{escape(token.name)}</b>, scope <b>{token.scope.word}</b></div>
 <form method="post" action="{LOGOUT}"><button>Sign out</button></form>
 <p><a href="{HOME}">Go on</a></p>""",
-        200,
     )
 
 
@@ -92,23 +79,3 @@ def local_path(text: str) -> str:
         return HOME
     is_of_the_login = parts.path in (LOGOUT, LOGIN) or parts.path.startswith(f"{LOGIN}/")
     return HOME if parts.scheme or parts.netloc or is_of_the_login else text
-
-
-def _page(title: str, content: str, status: int) -> Response:
-    html = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title} - Backtest Pipelines</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<main>
-<h1>Backtest Pipelines</h1>
-{content}
-</main>
-</body>
-</html>
-"""
-    return HTMLResponse(html, status, _HEADERS)

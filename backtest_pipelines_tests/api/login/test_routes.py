@@ -14,6 +14,7 @@ from backtest_pipelines.api.listening import Listening
 from backtest_pipelines.api.login.middleware import Login
 from backtest_pipelines.api.login.scopes import Scope
 from backtest_pipelines.api.login.tokens import Tokens
+from backtest_pipelines.api.request_limits import RequestLimits
 from backtest_pipelines.executions.settings import settings_from
 from backtest_pipelines_tests.api.login.installations import QUERY, WRONG, Guarded
 
@@ -50,8 +51,10 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     assert isinstance(guard, Guard)
     login = guard.app
     assert isinstance(login, Login)
-    assert isinstance(login.app, FastAPI)
-    walked = [context.path for context in iter_route_contexts(login.app.routes)]
+    limited = login.app
+    assert isinstance(limited, RequestLimits)
+    assert isinstance(limited.app, FastAPI)
+    walked = [context.path for context in iter_route_contexts(limited.app.routes)]
     assert None not in walked, "a route without a path: say here how it is walked"
     found = {re.sub(r"\{[^}]*\}", "1", str(path)) for path in walked}
     assert {"/health", "/ready", "/api/v1/jobs", "/api/v1/jobs/1", "/api/v1/results/1", "/api/v1/openapi.json"} <= found

@@ -40,6 +40,13 @@ def test_what_is_no_page_is_not_redirected(service: Guarded, method: str, path: 
     assert service.ask(None, method, path, body={}, **HTML).status_code == 401
 
 
+def test_the_page_of_the_api_leads_to_the_sign_in(service: Guarded) -> None:
+    asked = service.ask(None, path="/api/v1/docs", **HTML)
+    assert (asked.status_code, asked.headers["location"]) == (303, "/login?next=/api/v1/docs")
+    assert service.ask(None, path="/api/v1/docs").status_code == 401
+    assert service.ask("read", path="/api/v1/docs", **HTML).status_code == 200
+
+
 def test_the_page_needs_nothing_from_anywhere(service: Guarded) -> None:
     page = service.ask(None, path="/login")
     assert "<script" not in page.text

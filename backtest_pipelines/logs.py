@@ -7,21 +7,27 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal
+from typing import Final, Literal, TextIO
 
 Format = Literal["text", "json"]
 FORMATS: Final[tuple[Format, ...]] = ("text", "json")
 LEVELS: Final = ("debug", "info", "warning", "error")
 
+LOOK_EACH_S: Final = 0.1
+"""Whether the log was renamed: a look takes nearly as long as a line."""
+_STDOUT, _STDERR = 1, 2
 _PACKAGE: Final = __name__.partition(".")[0]
 _PASSWORD: Final = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
 
@@ -36,10 +42,13 @@ class LogSettings:
     level : {"debug", "info", "warning", "error"} or None
         From which on lines of this package are written; those of libraries from "warning" on at the lowest. None leaves
         it to the process: "info" for those of the service, "warning" for commands.
+    file : Path or None
+        The file that stderr is, where somebody renames it once it is large: it is opened anew then.
     """
 
     format: Format = "text"
     level: str | None = None
+    file: Path | None = None
 
 
 DEFAULT: Final = LogSettings()
@@ -82,7 +91,7 @@ def configure_logging(settings: LogSettings, process: str, level: str = "info") 
     level : str
         Where the settings name none.
     """
-    handler = logging.StreamHandler()
+    handler = logging.StreamHandler() if settings.file is None else _FollowingHandler(settings.file)
     handler.setFormatter(_JsonFormatter(process) if settings.format == "json" else _TextFormatter(process))
     root = logging.getLogger()
     for other in list(root.handlers):
@@ -94,6 +103,33 @@ def configure_logging(settings: LogSettings, process: str, level: str = "info") 
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_end
     threading.excepthook = _log_end_of_thread
+
+
+class _FollowingHandler(logging.StreamHandler[TextIO]):
+    """Writes on stderr, a file; soon after that was renamed, a new one becomes the process's stdout and stderr."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self._file = file
+        self._looked_s = 0.0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        now_s = time.monotonic()
+        if now_s - self._looked_s >= LOOK_EACH_S:
+            self._looked_s = now_s
+            try:
+                self._follow()
+            except OSError:
+                self.handleError(record)  # the renamed one is still there
+        super().emit(record)
+
+    def _follow(self) -> None:
+        with suppress(FileNotFoundError):
+            if os.path.samestat(self._file.stat(), os.fstat(_STDERR)):
+                return
+        with self._file.open("ab") as opened:
+            for number in (_STDOUT, _STDERR):
+                os.dup2(opened.fileno(), number)
 
 
 class _TextFormatter(logging.Formatter):

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
@@ -29,7 +30,24 @@ _KEPT: Final = [
     ("+Inf", COUNT - 1),
 ]
 _MIB: Final = 2**20
-_PROCESS: Final = ProcessCollector(registry=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What the database tells, the same to every server.
+
+    Attributes
+    ----------
+    totals : Sequence of Total
+    held : Held
+    open_jobs : int
+    workers : Sequence of Worker
+    """
+
+    totals: Sequence[Total]
+    held: Held
+    open_jobs: int
+    workers: Sequence[Worker]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +56,16 @@ class Reading:
 
     Attributes
     ----------
-    totals : Sequence of Total
-    held : Held
     parts : Mapping of str to {"up", "down"}
-    open_jobs : int
-    workers : Sequence of Worker
+    recorded : Recorded or None
+        None while the database does not answer: its metrics are left out, as zeros would be wrong.
     requests : Mapping of (str, int or None) to int
         By method and status.
     requests_under_way : int
     """
 
-    totals: Sequence[Total]
-    held: Held
     parts: Mapping[str, str]
-    open_jobs: int
-    workers: Sequence[Worker]
+    recorded: Recorded | None
     requests: Mapping[tuple[str, int | None], int]
     requests_under_way: int
 
@@ -72,18 +85,17 @@ class Families(Collector):
         """Yield each metric."""
         reading = self._reading
         yield _gauge("backtest_build_info", "Version that runs", ["version"], [([__version__], 1)])
-        yield _executions(reading.totals)
-        yield _durations(reading.totals)
-        yield _last_executions(reading.totals)
-        yield from _cache(reading.held)
         up = [([part], float(state == "up")) for part, state in reading.parts.items()]
         yield _gauge("backtest_part_up", "Whether a part of the installation is up", ["part"], up)
-        yield _gauge("backtest_jobs_open", "Jobs that did not end", [], [([], reading.open_jobs)])
-        busy = sum(worker.run_id is not None for worker in reading.workers)
-        workers: list[_Value] = [(["busy"], busy), (["idle"], len(reading.workers) - busy)]
-        yield _gauge("backtest_workers", "Processes that execute runs", ["state"], workers)
+        if reading.recorded is not None:
+            yield from _recorded(reading.recorded)
         yield from _requests(reading)
-        yield from _PROCESS.collect()
+        yield from _process().collect()
+
+
+@cache
+def _process() -> ProcessCollector:
+    return ProcessCollector(registry=None)
 
 
 _Value = tuple[Sequence[str], float]
@@ -94,6 +106,17 @@ def _gauge(name: str, meaning: str, labels: Sequence[str], values: Iterable[_Val
     for of, value in values:
         family.add_metric(of, value)
     return family
+
+
+def _recorded(recorded: Recorded) -> Iterator[Metric]:
+    yield _executions(recorded.totals)
+    yield _durations(recorded.totals)
+    yield _last_executions(recorded.totals)
+    yield from _cache(recorded.held)
+    yield _gauge("backtest_jobs_open", "Jobs that did not end", [], [([], recorded.open_jobs)])
+    busy = sum(worker.run_id is not None for worker in recorded.workers)
+    workers: list[_Value] = [(["busy"], busy), (["idle"], len(recorded.workers) - busy)]
+    yield _gauge("backtest_workers", "Processes that execute runs", ["state"], workers)
 
 
 def _executions(totals: Iterable[Total]) -> Metric:

@@ -1,8 +1,7 @@
 """Tells Dagster of answers that the API computed itself, so that its UI shows and plots them as those of runs.
 
-What Dagster has on record of them grows with each report and is not pruned. So of answers that come faster than they
-are reported only the latest one of each variant and symbol is, and it says how many came between; all are on record as
-executions.
+Each report takes place in Dagster's tables. So of answers that come faster than they are reported only the latest one
+of each variant and symbol is, and it says how many came between; all are on record as executions.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 EACH_S: Final = 5.0
-"""Between two reports, at the least: with SQLite each takes 8 kB, so that a day of nothing else takes 140 MB."""
+"""Between two reports, at the least: with SQLite each takes 8 kB."""
 TRIES: Final = 5
 """Of one report that Dagster fails to put on record; a web server that does not answer is waited for."""
 LONGEST_PAUSE_S: Final = 30.0

@@ -67,7 +67,7 @@ def execution_metrics_schedule(
     """Each hour, unless nothing was executed since the last look."""
     event = context.instance.get_latest_materialization_event(execution_metrics.key)
     last = event.asset_materialization if event else None
-    seen = last.metadata[EXECUTIONS].value if last and EXECUTIONS in last.metadata else None
+    seen = last.metadata[EXECUTIONS].value if last and EXECUTIONS in last.metadata else 0
     try:
         executions = counts(read_totals(workspace.opened.database)).executions
     except BacktestError as error:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from backtest_pipelines.defs.report_pruning import prune_reports
 from backtest_pipelines.graphql.names import JOB_ID_TAG
 from backtest_pipelines.records.cursors import ENDED_RUNS, ENDED_RUNS_OVERLAP_S, Cursors
 from backtest_pipelines.records.database import Database
@@ -51,7 +52,7 @@ class _Plan:
 def prune_runs(
     instance: dg.DagsterInstance, database: Database, limits: RetentionLimits, *, dry_run: bool = False
 ) -> list[Pruned]:
-    """Delete old runs, then the old outputs of those that stay; return what was pruned of each.
+    """Delete old runs, the old outputs of those that stay, and old reports; return what was pruned of each.
 
     Parameters
     ----------
@@ -77,7 +78,11 @@ def prune_runs(
             files.delete(run_id)
     runs = Pruned("runs", len(plan.pruned), freed_bytes, len(plan.kept), plan.oldest_kept)
     gone = {*plan.pruned, *left_over}
-    return [runs, _prune_outputs(files, gone, limits.keep_logs_days * DAY_S, dry_run=dry_run)]
+    return [
+        runs,
+        _prune_outputs(files, gone, limits.keep_logs_days * DAY_S, dry_run=dry_run),
+        prune_reports(instance, limits, dry_run=dry_run),
+    ]
 
 
 def _plan(instance: dg.DagsterInstance, limits: RetentionLimits, jobs: KnownJobs, read_to_s: float) -> _Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from backtest_pipelines.errors import BadRequestError
 from backtest_pipelines.logs import DEFAULT as LOGS_DEFAULT
@@ -14,6 +15,7 @@ from backtest_pipelines.retention.limits import DEFAULT as RETENTION_DEFAULT
 from backtest_pipelines.retention.limits import VARIABLE as RETENTION_VARIABLE
 from backtest_pipelines.retention.limits import RetentionLimits, limits_from
 
+LOG_FILE_VARIABLE: Final = "BACKTEST_LOG_FILE"
 VARIABLES: Mapping[str, str] = {
     "BACKTEST_HOME": "Folder where everything is kept; the user's data folder by default",
     "BACKTEST_INBOX": "Folder watched for new files of the exchange; `inbox` in the home folder by default",
@@ -47,6 +49,10 @@ VARIABLES: Mapping[str, str] = {
     "BACKTEST_LOG_LEVEL": (
         "`debug`, `info`, `warning` or `error`; by default `info` for the processes of the service, "
         "`warning` for commands"
+    ),
+    LOG_FILE_VARIABLE: (
+        "Set by `up` for the processes that it starts: the file that their stderr is, which they open anew "
+        "after it was turned over"
     ),
     "BACKTEST_API_URL": "Address that the Python client and the job commands ask; `http://127.0.0.1:8000` by default",
     "BACKTEST_TOKEN": "Token that they show there; none by default",
@@ -165,7 +171,8 @@ def log_settings_from(environ: Mapping[str, str]) -> LogSettings:
         raise BadRequestError("BACKTEST_LOG_FORMAT", form, f"allowed: {', '.join(FORMATS)}")
     if level is not None and level not in LEVELS:
         raise BadRequestError("BACKTEST_LOG_LEVEL", level, f"allowed: {', '.join(LEVELS)}")
-    return LogSettings(form, level)
+    file = given.get(LOG_FILE_VARIABLE)
+    return LogSettings(form, level, Path(file) if file else None)
 
 
 def _given(environ: Mapping[str, str]) -> dict[str, str]:

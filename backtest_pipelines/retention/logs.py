@@ -22,8 +22,8 @@ def turn_over(log: Path, *, is_open: bool) -> None:
     ----------
     log : Path
     is_open : bool
-        Whether its process writes to it: then it is copied and emptied, as the process would go on writing to a file
-        that was renamed. It must append. What it writes in the few microseconds between the last look and the emptying
+        Whether a process has it open that would go on writing to a file that was renamed: then it is copied and
+        emptied. It must append. What it writes in the few microseconds between the last look and the emptying
         is lost: no system has one call for both.
     """
     if not log.exists() or log.stat().st_size <= LARGEST_BYTES:

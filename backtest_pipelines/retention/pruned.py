@@ -14,7 +14,7 @@ class Pruned:
     Attributes
     ----------
     kind : str
-        "runs", "compute_logs", "executions", "answers" or "logs".
+        "runs", "compute_logs", "reports", "executions", "answers" or "logs".
     count : int
         How many were deleted.
     bytes : int

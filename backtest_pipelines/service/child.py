@@ -35,6 +35,9 @@ from backtest_pipelines.service.dagster_private import (
     MAX_RETRIES_TAG,
     RETRY_ON_STEP_FAILURE_TAG,
     RETRY_STRATEGY_TAG,
+    JobFailureData,
+    RunFailureReason,
+    StepFailureData,
     capture_interrupts,
     execute_run,
     in_code_of_a_step,
@@ -281,14 +284,16 @@ class Child:
 
 
 def _retry_tags(event: dg.DagsterEvent | None) -> Mapping[str, str]:
-    """Return what lets Dagster try a failed run again where its own storage was away in the midst of a step."""
-    if event is None or event.event_type != dg.DagsterEventType.STEP_FAILURE:
+    """Return what lets Dagster try a run again that failed as its own storage was away."""
+    if event is None:
         return {}
-    error = event.step_failure_data.error
+    data = event.event_specific_data
+    if isinstance(data, JobFailureData) and data.failure_reason != RunFailureReason.STEP_FAILURE:
+        return {RETRY_STRATEGY_TAG: "ALL_STEPS"}  # it could not go on from the failed step, where there is none
     # What the code of a step raises is wrapped in an error of Dagster's.
-    if error is None or error.cls_name not in _OF_A_STORAGE:
-        return {}
-    return {RETRY_ON_STEP_FAILURE_TAG: "true", RETRY_STRATEGY_TAG: "ALL_STEPS"}
+    if isinstance(data, StepFailureData) and data.error is not None and data.error.cls_name in _OF_A_STORAGE:
+        return {RETRY_ON_STEP_FAILURE_TAG: "true"}
+    return {}
 
 
 @contextmanager

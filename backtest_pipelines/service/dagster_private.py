@@ -20,7 +20,9 @@ from typing import Any
 from dagster import DagsterInstance, DagsterRun, DefaultRunLauncher, LoggerDefinition
 from dagster._cli.api import _execute_run_command_body as execute_run
 from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.events import JobFailureData, RunFailureReason
 from dagster._core.execution import context_creation_job
+from dagster._core.execution.plan.objects import StepFailureData
 from dagster._core.instance.config import ConcurrencyConfig
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
 from dagster._core.op_concurrency_limits_counter import GlobalOpConcurrencyLimitsCounter
@@ -59,9 +61,12 @@ __all__ = [
     "ConfigurableClass",
     "ConfigurableClassData",
     "GlobalOpConcurrencyLimitsCounter",
+    "JobFailureData",
     "LaunchRunContext",
+    "RunFailureReason",
     "RunLauncher",
     "RunQueueConfig",
+    "StepFailureData",
     "TagConcurrencyLimitsCounter",
     "WorkerStatus",
     "capture_interrupts",

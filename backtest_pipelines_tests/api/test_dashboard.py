@@ -11,7 +11,7 @@ import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from backtest_pipelines.api.metric_families import Families, Reading
+from backtest_pipelines.api.metric_families import Families, Reading, Recorded
 from backtest_pipelines.executions.cache import Held
 from backtest_pipelines.records.buckets import bucket
 from backtest_pipelines.records.totals import Total
@@ -38,15 +38,13 @@ def expressions() -> list[str]:
 @pytest.fixture(scope="module")
 def offered() -> dict[str, set[str]]:
     """Return the labels of each sample that Prometheus would keep."""
-    reading = Reading(
+    recorded = Recorded(
         totals=[Total("v", "cli", "completed", "none", bucket(1.0), 1, 1.0, 1.0, 1.0, EPOCH)],
         held=Held({}, 1.0, 1.0),
-        parts={"redis": "up"},
         open_jobs=1,
         workers=[Worker("a", "here", 1, None, 0.0, EPOCH)],
-        requests={("GET", 200): 1},
-        requests_under_way=1,
     )
+    reading = Reading({"redis": "up"}, recorded, {("GET", 200): 1}, 1)
     families = text_string_to_metric_families(generate_latest(Families(reading)).decode())
     return {sample.name: set(sample.labels) for family in families for sample in family.samples}
 

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.workers import Workers
@@ -27,6 +28,13 @@ def wait_for(client: httpx.Client, code: int, status: str, parts: dict[str, str]
         time.sleep(0.2)
 
 
+def told(client: httpx.Client) -> tuple[float, bool]:
+    """Return whether Prometheus is told that the database is up, and whether of what is in it."""
+    found = {family.name: family.samples for family in text_string_to_metric_families(client.get("/metrics").text)}
+    (database,) = (each.value for each in found["backtest_part_up"] if each.labels["part"] == "database")
+    return database, "backtest_jobs_open" in found
+
+
 def test_what_is_up_is_told_part_by_part(tmp_path: Path) -> None:
     with installation(tmp_path / "home", free_port()) as running:
         without = {**ALL_UP, "dagster": "down", "workers": "down", "projection": "down"}
@@ -47,8 +55,14 @@ def test_without_its_database_it_is_not_ready_until_that_is_back(tmp_path: Path)
             httpx.Client(base_url=running.url, timeout=20) as client,
         ):
             wait_for(client, 200, "degraded", {**alone, "database": "up"})
+            assert told(client) == (1, True)
             postgres.stop()
             wait_for(client, 503, "unavailable", alone)
             assert client.get("/health").status_code == 200
+            assert told(client) == (0, False)
             postgres.start()
             wait_for(client, 200, "degraded", {**alone, "database": "up"})
+            deadline = time.monotonic() + WAIT_S
+            while told(client) != (1, True):
+                assert time.monotonic() < deadline
+                time.sleep(0.5)

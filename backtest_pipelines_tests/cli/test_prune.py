@@ -62,11 +62,18 @@ def test_a_dry_run_changes_no_byte_and_foretells_what_is_done(command: Command, 
     assert (planned.json["dry_run"], done.json["dry_run"]) == (True, False)
     assert done.json["pruned"] == planned.json["pruned"]
     counts = {kind["kind"]: (kind["count"], kind["kept"]) for kind in done.json["pruned"]}
-    assert counts == {"runs": (0, 1), "compute_logs": (0, 0), "executions": (1, 1), "answers": (1, 0), "logs": (1, 1)}
+    assert counts == {
+        "runs": (0, 1),
+        "compute_logs": (0, 0),
+        "reports": (0, 0),
+        "executions": (1, 1),
+        "answers": (1, 0),
+        "logs": (1, 1),
+    }
     gone = set(before) - set(contents(old_home))
     assert gone == {f"answers/{fingerprint(0)[:2]}/{fingerprint(0)}.answer", "logs/0.log.1"}
     again = command("prune", "--json", "--home", old_home)
-    assert [kind["count"] for kind in again.json["pruned"]] == [0] * 5
+    assert [kind["count"] for kind in again.json["pruned"]] == [0] * 6
 
 
 def test_limits_of_the_command_win_over_those_of_the_environment(
@@ -75,7 +82,7 @@ def test_limits_of_the_command_win_over_those_of_the_environment(
     monkeypatch.setenv("BACKTEST_RETENTION", "keep_answers_days=500,keep_executions_days=500,keep_logs_days=500")
     shown = command("prune", "--home", old_home, "--keep-executions-days", "300")
     rows = {line.split()[0]: line.split()[1] for line in shown.out.splitlines()[2:]}
-    assert rows == {"runs": "0", "compute": "logs", "executions": "1", "answers": "0", "logs": "0"}
+    assert rows == {"runs": "0", "compute": "logs", "reports": "0", "executions": "1", "answers": "0", "logs": "0"}
 
 
 def test_a_home_where_nothing_is_stays_so(command: Command, tmp_path: Path) -> None:

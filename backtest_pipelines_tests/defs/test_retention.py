@@ -3,16 +3,20 @@
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.runs.schema import RunsTable
 
+from backtest_pipelines.defs import report_pruning
 from backtest_pipelines.defs.retention import RetentionConfig
 from backtest_pipelines.defs.run_pruning import prune_runs
 from backtest_pipelines.graphql.names import JOB_ID_TAG
@@ -27,6 +31,8 @@ STORAGE = {
     "sqlite": "",
     "postgres": "storage:\n  postgres:\n    postgres_url:\n      env: BACKTEST_POSTGRES_URL\n",
 }
+
+NO_REPORTS = ("reports", 0, 0)
 
 
 @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["a", "b"]))
@@ -86,7 +92,7 @@ class Stores:
         done = prune_runs(self.instance, self.database, limits)
         assert done == planned
         again = prune_runs(self.instance, self.database, limits)
-        assert [(kind.count, kind.bytes) for kind in again] == [(0, 0)] * 2
+        assert [(kind.count, kind.bytes) for kind in again] == [(0, 0)] * 3
         return [(kind.kind, kind.count, kind.kept) for kind in done]
 
 
@@ -107,7 +113,7 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 def test_old_runs_go_with_all_that_belongs_to_them_and_the_disk_is_free_again(stores: Stores) -> None:
     old, young = stores.add(60), stores.add(5, days=80)
     size = sum(path.stat().st_size for path in stores.home.rglob("*") if path.is_file())
-    assert stores.prune() == [("runs", 60, 5), ("compute_logs", 0, 0)]
+    assert stores.prune() == [("runs", 60, 5), ("compute_logs", 0, 0), NO_REPORTS]
     assert stores.run_ids() == set(young)
     assert [path for run_id in old for path in stores.files(run_id)] == []
     assert all(stores.instance.all_logs(run_id) for run_id in young)
@@ -118,7 +124,7 @@ def test_old_runs_go_with_all_that_belongs_to_them_and_the_disk_is_free_again(st
 
 def test_the_oldest_beyond_a_number_go(stores: Stores) -> None:
     runs = stores.add(30, days=2)
-    assert stores.prune(replace(DEFAULT, most_runs=12)) == [("runs", 18, 12), ("compute_logs", 0, 0)]
+    assert stores.prune(replace(DEFAULT, most_runs=12)) == [("runs", 18, 12), ("compute_logs", 0, 0), NO_REPORTS]
     assert stores.run_ids() == set(runs[18:])
 
 
@@ -133,7 +139,7 @@ def test_what_has_not_ended_or_only_just_is_kept(stores: Stores) -> None:
 
 def test_the_run_of_each_latest_materialization_is_kept(stores: Stores) -> None:
     first, other, last = (stores.make(partition) for partition in "aba")
-    assert stores.prune() == [("runs", 1, 2), ("compute_logs", 2, 0)]
+    assert stores.prune() == [("runs", 1, 2), ("compute_logs", 2, 0), NO_REPORTS]
     assert stores.run_ids() == {other, last}
     assert stores.files(first) == []
     latest = stores.instance.get_latest_materialization_event(dg.AssetKey("thing"))
@@ -195,11 +201,58 @@ def test_what_a_killed_pruning_left_is_deleted_and_nothing_else(stores: Stores) 
     (outputs / "models").mkdir()
     for path in (events / f"{gone}.db", events / "notes.db", events / ".db", *outputs.rglob("*")):
         os.utime(path, (old_s, old_s))
-    runs, _ = prune_runs(stores.instance, stores.database, DEFAULT)
+    runs, *_ = prune_runs(stores.instance, stores.database, DEFAULT)
     assert (runs.count, runs.bytes) == (0, 110)
     assert stores.files(gone) == []
     assert all((events / name).exists() for name in (f"{new}.db", "notes.db", ".db"))
     assert (outputs / "models").exists()
+
+
+def report(stores: Stores, count: int, days: float) -> None:
+    """Put materializations of no run on record, as the API reports them, of one age."""
+    storage: Any = stores.instance.event_log_storage
+    connects = [storage.index_connection, partial(storage.run_connection, "")]
+    then = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=days)
+    before = [ids_of_reports(connect) for connect in connects]
+    for number in range(count):
+        tags = {"dagster/data_version": str(number)}
+        stores.instance.report_runless_asset_event(dg.AssetMaterialization("thing", partition="a", tags=tags))
+    for connect, known in zip(connects, before, strict=True):
+        with connect() as connection:
+            new = sa.and_(SqlEventLogStorageTable.c.run_id == "", SqlEventLogStorageTable.c.id.not_in(known))
+            connection.execute(sa.update(SqlEventLogStorageTable).where(new).values(timestamp=then))
+
+
+def ids_of_reports(connect: Callable[[], Any]) -> list[int]:
+    with connect() as connection:
+        return list(
+            connection.execute(
+                sa.select(SqlEventLogStorageTable.c.id).where(SqlEventLogStorageTable.c.run_id == "")
+            ).scalars()
+        )
+
+
+def test_old_reports_go_but_for_the_latest_of_a_partition(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_pruning, "BATCH_ROWS", 10)
+    report(stores, 25, days=200)
+    report(stores, 10, days=2)
+    assert stores.prune()[2] == ("reports", 25, 10)
+    report(stores, 5, days=1)
+    assert stores.prune(replace(DEFAULT, most_runs=3))[2] == ("reports", 12, 3)
+    storage: Any = stores.instance.event_log_storage
+    for connect in (storage.index_connection, partial(storage.run_connection, "")):
+        kept = ids_of_reports(connect)
+        assert len(kept) == 3
+        with connect() as connection:
+            tagged = connection.execute(sa.select(sa.table("asset_event_tags", sa.column("event_id")).c.event_id))
+            assert set(tagged.scalars()) <= set(kept)
+    latest = stores.instance.get_latest_materialization_event(dg.AssetKey("thing"))
+    assert latest is not None
+    assert latest.asset_materialization is not None
+    assert latest.asset_materialization.tags is not None
+    assert latest.asset_materialization.tags["dagster/data_version"] == "4"
+    report(stores, 1, days=200)
+    assert stores.prune(replace(DEFAULT, most_runs=1))[2] == ("reports", 3, 1)
 
 
 def test_every_limit_is_a_field_of_the_config() -> None:
@@ -231,7 +284,7 @@ def test_the_job_says_what_it_did(location: dg.Definitions, instance: dg.Dagster
         assert metadata["dry_run"].value == dry_run
         rows: Any = metadata["pruned"]
         found.append({row.data["kind"]: (row.data["count"], row.data["kept"]) for row in rows.records})
-    assert list(found[0]) == ["runs", "compute_logs", "executions", "answers", "logs"]
+    assert list(found[0]) == ["runs", "compute_logs", "reports", "executions", "answers", "logs"]
     assert [rows["executions"] for rows in found] == [(1, 0), (1, 0), (0, 0)]
 
 

@@ -8,7 +8,6 @@ from threading import Timer
 
 import dagster as dg
 import pytest
-from dagster._core.events import JobFailureData, RunFailureReason, StepFailureData
 from dagster._utils.error import serializable_error_info_from_exc_info
 from sqlalchemy.exc import OperationalError
 
@@ -19,7 +18,12 @@ from backtest_pipelines.records.database import Database
 from backtest_pipelines.service import child as child_module
 from backtest_pipelines.service.bell import Bell, celery_app
 from backtest_pipelines.service.child import FRESH_S, Child, _Execution
-from backtest_pipelines.service.dagster_private import replace_lost_connections
+from backtest_pipelines.service.dagster_private import (
+    JobFailureData,
+    RunFailureReason,
+    StepFailureData,
+    replace_lost_connections,
+)
 from backtest_pipelines_tests.postgres import PostgresServer
 
 CONNECT_S = 0.3
@@ -153,3 +157,17 @@ def test_a_run_is_tried_again_where_its_step_failed_as_the_storage_was_away(
     run = instance.get_run_by_id(run_id)
     assert run is not None
     assert run.tags["dagster/will_retry"] == is_tried_again
+
+
+def test_a_run_that_failed_beside_its_steps_is_tried_again_from_the_beginning(
+    opened: tuple[dg.DagsterInstance, Database],
+) -> None:
+    instance, database = opened
+    run_id = begun(instance, database)
+    data = JobFailureData(None, RunFailureReason.RUN_EXCEPTION)
+    event = dg.DagsterEvent(dg.DagsterEventType.RUN_FAILURE.value, job_of_nothing.name, event_specific_data=data)
+    instance.report_dagster_event(event, run_id)
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    assert run.tags["dagster/will_retry"] == "true"
+    assert run.tags["dagster/retry_strategy"] == "ALL_STEPS"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -181,3 +183,23 @@ def test_a_log_is_turned_over_when_large_while_its_process_lives(
         running.supervisor.wait_until_ready()
         soon(lambda: (tmp_path / "web.log.1").read_text() == "a long line\n")
         assert (tmp_path / "web.log").stat().st_size == 0
+
+
+def test_a_process_that_follows_its_log_goes_on_in_a_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "LARGEST_BYTES", 10)
+    monkeypatch.setattr(child_module, "LOOK_AT_LOG_S", 0.1)
+    code = """
+import logging, os, time
+from backtest_pipelines.executions.settings import log_settings_from
+from backtest_pipelines.logs import configure_logging
+configure_logging(log_settings_from(os.environ), "web")
+for number in range(10_000):
+    logging.warning("line %d", number)
+    time.sleep(0.01)
+"""
+    with watched(tmp_path, replace(part("web", code), follows_its_log=True)) as running:
+        running.supervisor.wait_until_ready()
+        older = tmp_path / "web.log.1"
+        soon(lambda: older.exists() and re.search(r"line [5-9]\d\n", older.read_text()) is not None)
+        assert "line 0\n" not in older.read_text()  # which was in the one before
+        soon((tmp_path / "web.log").exists)

@@ -14,6 +14,7 @@ from typing import Literal
 import psutil
 
 from backtest_pipelines.errors import BacktestError, UnavailableError
+from backtest_pipelines.executions.settings import LOG_FILE_VARIABLE
 from backtest_pipelines.retention.logs import turn_over
 from backtest_pipelines.service.supervisor.logs import tail
 from backtest_pipelines.service.supervisor.sessions import Leader, wait_until
@@ -48,6 +49,8 @@ class Part:
         Asked now and then once it has answered; a process that is not well is killed and started again.
     stop_s : float
         Time to end in after SIGTERM.
+    follows_its_log : bool
+        Whether it goes on in a new file when its log was renamed.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Part:
     needs: tuple[str, ...] = ()
     is_well: Callable[[int], bool] | None = None
     stop_s: float = STOP_S
+    follows_its_log: bool = False
 
 
 class Child:
@@ -89,7 +93,7 @@ class Child:
         self.failures = 0
         self.leader: Leader | None = None
         self.complaint: str | None = None
-        self._environ = environ
+        self._environ = {**environ, LOG_FILE_VARIABLE: str(self.log)} if part.follows_its_log else environ
         self._process: subprocess.Popen[bytes] | None = None
         self._since = 0.0
         self._log_seen_s = 0.0
@@ -161,7 +165,7 @@ class Child:
             return
         self._log_seen_s = time.monotonic()
         with suppress(OSError):  # the process matters more
-            turn_over(self.log, is_open=self._process is not None)
+            turn_over(self.log, is_open=self._process is not None and not self.part.follows_its_log)
 
     def _answers(self, is_ready: Callable[[int], bool]) -> bool:
         self.complaint = None

@@ -75,7 +75,7 @@ def worker_part(workers: Workers, needs: tuple[str, ...]) -> Part:
     """Return the worker, which answers when a child shows itself, and is not well when none does any more."""
     beats = Beats(workers)
     command = [sys.executable, "-m", "backtest_pipelines.service.worker"]
-    return Part("worker", command, beats.are_fresh, needs, beats.are_heard, WORKER_STOP_S)
+    return Part("worker", command, beats.are_fresh, needs, beats.are_heard, WORKER_STOP_S, follows_its_log=True)
 
 
 def daemon_part(web_port: int, workspace_file: Path, needs: tuple[str, ...], options: Sequence[str] = ()) -> Part:
@@ -98,7 +98,12 @@ def api_part(listening: Listening, port: int, web_port: int) -> Part:
     url, web_url = listening.url(port), f"http://{HOST}:{web_port}"
     command = [sys.executable, "-m", "backtest_pipelines.api", "--port", str(port), "--dagster-url", web_url]
     web = WebServer(web_url, REPLY_S)
-    return Part("api", [*command, *listening.options()], lambda _pid: _is_healthy(url) and web.is_ready())
+    return Part(
+        "api",
+        [*command, *listening.options()],
+        lambda _pid: _is_healthy(url) and web.is_ready(),
+        follows_its_log=True,
+    )
 
 
 @dataclass

@@ -44,6 +44,13 @@ class RestSession:
         """Ask for an execution until it is on record: what a cancelled job leaves is put there a moment later."""
         return self._ended(f"executions/{execution_id}")
 
+    def settle(self) -> None:
+        """Wait until no execution is pending: that of a job which failed is on record a moment after its end."""
+        deadline = time.monotonic() + JOB_S
+        while pending := self.get("executions", status="pending"):
+            assert time.monotonic() < deadline, pending
+            time.sleep(POLL_S)
+
     def _ended(self, path: str) -> Json:
         deadline = time.monotonic() + JOB_S
         while True:

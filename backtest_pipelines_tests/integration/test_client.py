@@ -108,6 +108,7 @@ def test_a_whole_session_over_http(session: RestSession) -> None:
     question = {"strategy_name": T2, "parameters": {"call_sell_position": 3.5, "symbol": "NIFTY"}}
     assert session.http.get("/health").json() == {"status": "ok"}
     assert {WEEKLY, T2} <= {strategy["name"] for strategy in session.get("strategies")}
+    session.settle()
     session.invalidate()
     before = session.get("metrics")["overall"]
 

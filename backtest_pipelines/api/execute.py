@@ -38,7 +38,11 @@ router = APIRouter(tags=["execute"])
 @router.post(
     "/execute",
     openapi_extra=documented(ExecuteBody),
-    responses={200: {"model": Completed | Accepted}, 409: {"description": "The key names another request"}},
+    responses={
+        200: {"model": Completed | Accepted},
+        404: {"description": "The data that the question needs was never ingested"},
+        409: {"description": "The key names another request"},
+    },
 )
 async def execute(request: Request, services: WithServices, launcher: WithLauncher) -> Response:
     """Answer a question, or accept a job that does."""

@@ -13,9 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml  # type: ignore[import-untyped]
@@ -24,9 +24,10 @@ from backtest_pipelines.executions.settings import VARIABLES, settings_from
 from backtest_pipelines.panel.store import PanelStore
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.workers import Workers
+from backtest_pipelines.results.redis_cache import RedisSettings
 from backtest_pipelines.service.supervisor import home as homes
 from backtest_pipelines.service.supervisor import parts
-from backtest_pipelines.service.supervisor.child import Child
+from backtest_pipelines.service.supervisor.child import Child, Part
 from backtest_pipelines.service.supervisor.installation import DEFINITIONS, installation
 from backtest_pipelines.service.supervisor.redis import redis_part
 from backtest_pipelines.service.supervisor.sessions import memory_mb
@@ -36,13 +37,14 @@ from backtest_pipelines.service.supervisor.supervisor import Supervisor
 from backtest_pipelines_tests.benchmarks import market
 
 STOP_S = 60.0
+STOCK_QUEUE = {
+    "dequeue_interval_seconds": 1,
+    "dequeue_use_threads": True,
+    "dequeue_num_workers": 4,
+    "max_concurrent_runs": 4,
+}
 STOCK = {
-    "run_queue": {
-        "dequeue_interval_seconds": 1,
-        "dequeue_use_threads": True,
-        "dequeue_num_workers": 4,
-        "max_concurrent_runs": 4,
-    },
+    "run_queue": STOCK_QUEUE,
     "run_retries": {"enabled": True, "max_retries": 1, "retry_on_asset_or_op_failure": False},
 }
 """The project's dagster.yaml before it had a launcher, in what differs: the queue, and Dagster's default launcher."""
@@ -134,19 +136,50 @@ def ours_with(home: Path, postgres_url: str | None, definitions: str = DEFINITIO
         yield Measured(home, running.web_url, running.url, ready_s, running.supervisor)
 
 
+@dataclass(frozen=True)
+class Addition:
+    """What an installation with Dagster's own parts has besides.
+
+    Attributes
+    ----------
+    configuration : Mapping
+        Of dagster.yaml.
+    parts : sequence of Part
+    """
+
+    configuration: Mapping[str, object] = field(default_factory=dict)
+    parts: Sequence[Part] = ()
+
+
 @contextmanager
-def stock(home: Path, postgres_url: str | None, definitions: str = DEFINITIONS) -> Iterator[Measured]:
-    """Run the code server, the web server and the daemon with Dagster's own queue and launcher."""
+def stock(
+    home: Path,
+    postgres_url: str | None,
+    definitions: str = DEFINITIONS,
+    addition: Callable[[RedisSettings], Addition] = lambda _redis: Addition(),
+) -> Iterator[Measured]:
+    """Run the code server, the web server and the daemon with Dagster's own queue and launcher.
+
+    Parameters
+    ----------
+    home : Path
+    postgres_url : str or None
+    definitions : str
+    addition : callable
+        Given the Redis that is started with them, returns what is added.
+    """
     environ = environment(home, postgres_url)
     settings = settings_from(environ)
     dagster_home = homes.prepare_dagster_home(settings)
-    configuration = dagster_home / "dagster.yaml"
-    configuration.write_text(json.dumps(stock_configuration(configuration.read_text())))  # JSON is YAML
     sockets = Path(tempfile.mkdtemp(prefix="btb-"))
+    redis_url = f"unix://{sockets / 'redis.sock'}?db=0"
+    added = addition(RedisSettings(url=redis_url))
+    configuration = dagster_home / "dagster.yaml"
+    wanted_configuration = {**stock_configuration(configuration.read_text()), **added.configuration}
+    configuration.write_text(json.dumps(wanted_configuration))  # JSON is YAML
     try:
         with Database(settings.database) as database:
             Workers(database).alive()  # makes the tables of the executions, as an installation does
-        redis_url = f"unix://{sockets / 'redis.sock'}?db=0"
         complete = {**environ, **homes.environment(settings, dagster_home, redis_url)}
         workspace_file = homes.write_workspace(dagster_home, sockets / "code.sock")
         port = _free_port()
@@ -154,9 +187,10 @@ def stock(home: Path, postgres_url: str | None, definitions: str = DEFINITIONS) 
         wanted = [
             redis_part(home / "redis", sockets / "redis.sock"),
             parts.store_part(),
-            parts.code_part(sockets / "code.sock", definitions, port),
+            parts.code_part(sockets / "code.sock", definitions, port, ("store",)),
             parts.web_part(port, workspace_file, needs),
             parts.daemon_part(port, workspace_file, needs),
+            *added.parts,
         ]
         children = [Child(part, complete, home / "logs") for part in wanted]
         supervisor = Supervisor(children, on_change=lambda: None, on_event=_tell)

@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import (
+    ElementNotInteractableException,
+    NoSuchElementException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -23,6 +27,8 @@ __all__ = ["installation"]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHROMEDRIVER = shutil.which("chromedriver")
 PAGE_S = 30.0
+REDRAWN = (NoSuchElementException, StaleElementReferenceException)
+"""What is seen of a page that is drawn again while it loads, also between finding an element and looking at it."""
 LOOKS = """
 { assetOrError(assetKey: {path: ["execution_metrics"]}) { ... on Asset { assetMaterializations(limit: 1) { runId } } } }
 """
@@ -57,8 +63,8 @@ def test_a_variant_is_launched_with_changed_parameters_and_shows_its_answer(
     partition = clickable(browser, "//input[@placeholder='Partition']")
     partition.click()
     partition.send_keys("NIFTY")
-    clickable(browser, "//*[normalize-space(text())='NIFTY']").click()
-    clickable(browser, "//button[contains(., 'Launch Run')]").click()
+    click(browser, "//*[normalize-space(text())='NIFTY']")
+    click(browser, "//button[contains(., 'Launch Run')]")
     WebDriverWait(browser, PAGE_S).until(
         lambda driver: "/runs/" in driver.current_url or len(driver.window_handles) > 1
     )
@@ -81,19 +87,18 @@ def test_the_metrics_are_materialized_and_seen_as_tables_pictures_and_plots(
     installation: Installation, browser: webdriver.Chrome
 ) -> None:
     browser.get(f"{installation.url}/assets/execution_metrics")
-    clickable(browser, "//button[contains(., 'Materialize')]").click()
+    click(browser, "//button[contains(., 'Materialize')]")
     WebDriverWait(browser, RUN_S).until(
         lambda _: installation.dagster.ask(LOOKS)["assetOrError"].get("assetMaterializations")
     )
     browser.refresh()
-    # The page is drawn again while it loads, also between finding an element and looking at it.
-    page = WebDriverWait(browser, PAGE_S, ignored_exceptions=(NoSuchElementException, StaleElementReferenceException))
+    page = WebDriverWait(browser, PAGE_S, ignored_exceptions=REDRAWN)
     executions = f"//tr[td[1][.='variants']]//td[.='{WEEKLY}']/following-sibling::td[1]"
     page.until(lambda driver: int(driver.find_element(By.XPATH, executions).text) >= 1)
     picture = f"//tr[td[1][.='durations: {WEEKLY}']]//img"
     width = "return arguments[0].naturalWidth"
     page.until(lambda driver: driver.execute_script(width, driver.find_element(By.XPATH, picture)) > 50)
-    clickable(browser, "//button[normalize-space(.)='Plots']").click()
+    click(browser, "//button[normalize-space(.)='Plots']")
     visible(browser, f"//*[normalize-space(text())='p95_ms: {WEEKLY}']")
 
 
@@ -125,7 +130,7 @@ def test_the_ui_is_read_behind_the_login(installation: Installation, browser: we
 
         browser.get(f"{url}/login")
         sign_out = "//button[normalize-space(.)='Sign out']"
-        clickable(browser, sign_out).click()
+        click(browser, sign_out)
         WebDriverWait(browser, PAGE_S).until(lambda driver: not driver.find_elements(By.XPATH, sign_out))
         browser.get(f"{url}/runs")
         assert browser.current_url == f"{url}/login?next=/runs"
@@ -141,6 +146,16 @@ def network(browser: webdriver.Chrome) -> list[tuple[str, dict[str, Any]]]:
 
 def visible(browser: webdriver.Chrome, path: str) -> WebElement:
     return WebDriverWait(browser, PAGE_S).until(visibility_of_element_located((By.XPATH, path)))
+
+
+def click(browser: webdriver.Chrome, path: str) -> None:
+    """Click what may be drawn again at any moment."""
+
+    def clicked(driver: webdriver.Chrome) -> bool:
+        driver.find_element(By.XPATH, path).click()
+        return True
+
+    WebDriverWait(browser, PAGE_S, ignored_exceptions=(*REDRAWN, ElementNotInteractableException)).until(clicked)
 
 
 def clickable(browser: webdriver.Chrome, path: str) -> WebElement:

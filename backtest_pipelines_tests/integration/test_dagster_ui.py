@@ -152,10 +152,13 @@ def click(browser: webdriver.Chrome, path: str) -> None:
     """Click what may be drawn again at any moment."""
 
     def clicked(driver: webdriver.Chrome) -> bool:
-        driver.find_element(By.XPATH, path).click()
+        element = driver.find_element(By.XPATH, path)
+        if not (element.is_displayed() and element.is_enabled()):
+            return False
+        element.click()
         return True
 
-    WebDriverWait(browser, PAGE_S, ignored_exceptions=(*REDRAWN, ElementNotInteractableException)).until(clicked)
+    WebDriverWait(browser, PAGE_S, ignored_exceptions=REDRAWN).until(clicked)
 
 
 def clickable(browser: webdriver.Chrome, path: str) -> WebElement:

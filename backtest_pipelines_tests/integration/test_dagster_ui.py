@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from selenium import webdriver
 from selenium.common.exceptions import (
-    ElementNotInteractableException,
     NoSuchElementException,
     StaleElementReferenceException,
 )

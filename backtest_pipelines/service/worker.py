@@ -132,6 +132,8 @@ def _import_definitions() -> None:
     from backtest_pipelines.definitions import defs  # noqa: PLC0415 - a second that a wrong setting need not wait for
 
     defs().get_repository_def().load_all_definitions()
+    # Dagster's stores import it when they are opened, which each child does by itself.
+    import upath  # noqa: F401, PLC0415
 
 
 def _child(settings: Settings, bell: Bell) -> Child:

@@ -27,6 +27,8 @@ from backtest_pipelines.service.supervisor.state import ProcessState, Supervisor
 from backtest_pipelines.service.supervisor.supervisor import Supervisor
 
 SOCKETS_PREFIX = "backtest-"
+GIVE_MEMORY_BACK = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "65536"}
+"""For the C library of Linux, which else keeps a pool for each thread and what was freed: 15 MB in all at rest."""
 DEFINITIONS = f"{LOCATION}.definitions"
 
 
@@ -164,7 +166,7 @@ def _supervisor(
     workers.alive()  # makes the tables, which the processes would otherwise make at once
     dagster_home = homes.prepare_dagster_home(settings)
     mark = homes.StoreMark(dagster_home, settings.postgres_url)
-    complete = {**environ, **homes.environment(settings, dagster_home, state.redis_url)}
+    complete = {**GIVE_MEMORY_BACK, **environ, **homes.environment(settings, dagster_home, state.redis_url)}
     children = [
         Child(part, complete, settings.home / "logs")
         for part in _parts(settings, dagster_home, mark, state, listening, workers, definitions)

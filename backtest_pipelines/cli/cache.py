@@ -1,4 +1,4 @@
-"""``backtest-pipelines cache``: what the cache of answers holds, whether its Redis answers, and invalidating a part."""
+"""``backtest-pipelines cache``: what the cache of answers holds, whether its Redis answers, invalidating, pruning."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from backtest_pipelines.cli.pruned import show_pruned
 from backtest_pipelines.errors import BadRequestError
 
 if TYPE_CHECKING:
     from backtest_pipelines.cli.screen import Screen
-    from backtest_pipelines.executions.cache import CacheControl
+    from backtest_pipelines.executions.workspace import Workspace
 
-HELP = "Show or invalidate the cache of answers"
+HELP = "Show, invalidate or prune the cache of answers"
 EXAMPLES = """examples:
   backtest-pipelines cache stats
   backtest-pipelines cache health --json
   backtest-pipelines cache invalidate --variant call_sell_future_buy_t1 --symbol BANKNIFTY
-  backtest-pipelines cache invalidate --older-than 86400"""
+  backtest-pipelines cache invalidate --older-than 86400
+  backtest-pipelines cache prune --dry-run"""
 SELECTIONS = ("variant", "symbol", "older_than")
 UNAVAILABLE = 1
 
@@ -31,6 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--older-than", type=float, metavar="S", help="with invalidate: answers kept more than S seconds ago alone"
     )
     parser.add_argument("--all", action="store_true", help="with invalidate: all answers; no other option beside it")
+    parser.add_argument("--dry-run", action="store_true", help="with prune: change nothing, say what would be pruned")
 
 
 def command(arguments: argparse.Namespace, screen: Screen) -> int:
@@ -40,12 +43,14 @@ def command(arguments: argparse.Namespace, screen: Screen) -> int:
     from backtest_pipelines.cli.home import open_service_workspace  # noqa: PLC0415 - pyarrow is slow to import
 
     with open_service_workspace(arguments.home) as workspace:
-        return ACTIONS[arguments.action](arguments, workspace.cache, screen)
+        return ACTIONS[arguments.action](arguments, workspace, screen)
 
 
 def _check(arguments: argparse.Namespace) -> None:
     """Refuse what belongs to another action, and an invalidation that does not say of what."""
     selected = [f"--{name.replace('_', '-')}" for name in SELECTIONS if getattr(arguments, name) is not None]
+    if arguments.dry_run and arguments.action != "prune":
+        raise BadRequestError("cache", "--dry-run", "allowed: only with prune")
     options = ", ".join(selected + ["--all"] * arguments.all)
     if arguments.action != "invalidate":
         if options:
@@ -55,8 +60,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise BadRequestError("cache invalidate", options or None, limit)
 
 
-def _stats(_: argparse.Namespace, cache: CacheControl, screen: Screen) -> int:
-    stats = cache.stats()
+def _stats(_: argparse.Namespace, workspace: Workspace, screen: Screen) -> int:
+    stats = workspace.cache.stats()
     if screen.as_json:
         screen.json(asdict(stats))
         return 0
@@ -74,8 +79,8 @@ def _stats(_: argparse.Namespace, cache: CacheControl, screen: Screen) -> int:
     return 0
 
 
-def _health(_: argparse.Namespace, cache: CacheControl, screen: Screen) -> int:
-    health = cache.health()
+def _health(_: argparse.Namespace, workspace: Workspace, screen: Screen) -> int:
+    health = workspace.cache.health()
     if screen.as_json:
         screen.json({**asdict(health), "available": health.available})
     elif health.available:
@@ -85,9 +90,9 @@ def _health(_: argparse.Namespace, cache: CacheControl, screen: Screen) -> int:
     return 0 if health.available else UNAVAILABLE
 
 
-def _invalidate(arguments: argparse.Namespace, cache: CacheControl, screen: Screen) -> int:
+def _invalidate(arguments: argparse.Namespace, workspace: Workspace, screen: Screen) -> int:
     selected = {name: getattr(arguments, name) for name in SELECTIONS}
-    deleted = cache.invalidate(arguments.variant, arguments.symbol, arguments.older_than)
+    deleted = workspace.cache.invalidate(arguments.variant, arguments.symbol, arguments.older_than)
     if screen.as_json:
         screen.json({"deleted_entries": deleted, **selected})
     else:
@@ -95,4 +100,12 @@ def _invalidate(arguments: argparse.Namespace, cache: CacheControl, screen: Scre
     return 0
 
 
-ACTIONS = {"stats": _stats, "health": _health, "invalidate": _invalidate}
+def _prune(arguments: argparse.Namespace, workspace: Workspace, screen: Screen) -> int:
+    from backtest_pipelines.executions.retention import prune_answers_of  # noqa: PLC0415 - this action alone
+
+    pruned = prune_answers_of(workspace, workspace.settings.retention, dry_run=arguments.dry_run)
+    show_pruned([pruned], screen, dry_run=arguments.dry_run)
+    return 0
+
+
+ACTIONS = {"stats": _stats, "health": _health, "invalidate": _invalidate, "prune": _prune}

@@ -6,18 +6,17 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
+from backtest_pipelines.cli.pruned import show_pruned
 from backtest_pipelines.executions.settings import settings_from
 from backtest_pipelines.retention.limits import DEFAULT, LIMITS, with_values
 
 if TYPE_CHECKING:
     from backtest_pipelines.cli.screen import Screen
-    from backtest_pipelines.retention.pruned import Pruned
 
 HELP = "Delete old runs, executions, answers and logs"
 EXAMPLES = """examples:
   backtest-pipelines prune --dry-run
   backtest-pipelines prune --keep-runs-days 30 --most-answers-mb 2000"""
-COLUMNS = ("what", "pruned", "MB", "kept", "oldest kept (UTC)")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -43,14 +42,5 @@ def command(arguments: argparse.Namespace, screen: Screen) -> int:
             *prune_runs(settings, limits, dry_run=arguments.dry_run),
             *prune_home(workspace, limits, dry_run=arguments.dry_run),
         ]
-    if screen.as_json:
-        screen.json({"dry_run": arguments.dry_run, "pruned": [kind.content() for kind in pruned]})
-    else:
-        screen.table("Would be pruned" if arguments.dry_run else "Pruned", COLUMNS, map(_cells, pruned))
+    show_pruned(pruned, screen, dry_run=arguments.dry_run)
     return 0
-
-
-def _cells(pruned: Pruned) -> tuple[str, ...]:
-    oldest = "-" if pruned.oldest_kept is None else f"{pruned.oldest_kept:%Y-%m-%d %H:%M:%S}"
-    kind = pruned.kind.replace("_", " ")
-    return kind, str(pruned.count), f"{pruned.bytes / 1e6:.1f}", str(pruned.kept), oldest

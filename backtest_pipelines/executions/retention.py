@@ -27,18 +27,24 @@ def prune_home(workspace: Workspace, limits: RetentionLimits, *, dry_run: bool =
     UnavailableError
         If the database does not answer.
     """
-    settings = workspace.settings
+    logs = workspace.settings.home / "logs"
     return [
         _executions(workspace, limits, dry_run=dry_run),
-        prune_answers(
-            settings.home / "answers",
-            older_than_s=limits.keep_answers_days * DAY_S,
-            most_bytes=limits.most_answers_mb * MB,
-            in_use_s=IN_USE_S if settings.redis is None else max(IN_USE_S, settings.redis.ttl_s),
-            dry_run=dry_run,
-        ),
-        prune_logs(settings.home / "logs", older_than_s=limits.keep_logs_days * DAY_S, dry_run=dry_run),
+        prune_answers_of(workspace, limits, dry_run=dry_run),
+        prune_logs(logs, older_than_s=limits.keep_logs_days * DAY_S, dry_run=dry_run),
     ]
+
+
+def prune_answers_of(workspace: Workspace, limits: RetentionLimits, *, dry_run: bool = False) -> Pruned:
+    """Prune the answers alone; see `prune_home` for the parameters."""
+    settings = workspace.settings
+    return prune_answers(
+        settings.home / "answers",
+        older_than_s=limits.keep_answers_days * DAY_S,
+        most_bytes=limits.most_answers_mb * MB,
+        in_use_s=IN_USE_S if settings.redis is None else max(IN_USE_S, settings.redis.ttl_s),
+        dry_run=dry_run,
+    )
 
 
 def _executions(workspace: Workspace, limits: RetentionLimits, *, dry_run: bool) -> Pruned:

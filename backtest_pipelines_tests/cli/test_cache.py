@@ -110,6 +110,8 @@ def test_what_is_selected_is_invalidated(
         (("invalidate", "--older-than", "soon"), "invalid float value: 'soon'"),
         (("stats", "--all"), "cache: got '--all'; allowed: only with invalidate"),
         (("health", "--older-than", "5"), "cache: got '--older-than'; allowed: only with invalidate"),
+        (("stats", "--dry-run"), "cache: got '--dry-run'; allowed: only with prune"),
+        (("prune", "--all"), "cache: got '--all'; allowed: only with invalidate"),
         (("empty",), "invalid choice: 'empty'"),
         ((), "the following arguments are required: action"),
     ],

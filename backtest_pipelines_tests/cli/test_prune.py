@@ -76,6 +76,17 @@ def test_a_dry_run_changes_no_byte_and_foretells_what_is_done(command: Command, 
     assert [kind["count"] for kind in again.json["pruned"]] == [0] * 6
 
 
+def test_the_answers_alone_are_pruned_by_the_command_of_the_cache(command: Command, old_home: Path) -> None:
+    before = contents(old_home)
+    planned = command("cache", "prune", "--dry-run", "--json", "--home", old_home)
+    assert contents(old_home) == before
+    done = command("cache", "prune", "--json", "--home", old_home)
+    assert (planned.code, done.code) == (0, 0), done.err
+    assert planned.json["pruned"] == done.json["pruned"]
+    assert [(kind["kind"], kind["count"]) for kind in done.json["pruned"]] == [("answers", 1)]
+    assert set(before) - set(contents(old_home)) == {f"answers/{fingerprint(0)[:2]}/{fingerprint(0)}.answer"}
+
+
 def test_limits_of_the_command_win_over_those_of_the_environment(
     command: Command, old_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,7 +107,7 @@ def postgres_paused(target: Target, work: Work, chance: Random) -> None:
     work.submit(2)
     target.postgres.pause()
     try:
-        time.sleep(chance.uniform(2, 6))
+        time.sleep(chance.uniform(2, 8))
     finally:
         target.postgres.resume()
 

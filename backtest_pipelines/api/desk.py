@@ -77,7 +77,7 @@ class Desk:
         self._thread.start()
 
     async def kept(self, request: ExecutionRequest, question: Question) -> Given | None:
-        """Return the answer to a question where its JSON is kept, or None where more is to be done for it.
+        """Return the answer to a question where it is kept, or None where it is to be computed.
 
         Raises
         ------
@@ -158,9 +158,9 @@ class Desk:
         ]
 
     def _look_up(self, asked: _Asked) -> Served | None:
-        from backtest_pipelines.executions.serve import serve_kept  # noqa: PLC0415 - see `OpenedWorkspace`
+        from backtest_pipelines.executions.serve import serve_found  # noqa: PLC0415 - see `OpenedWorkspace`
 
-        return serve_kept(asked.request, asked.question, self._workspace.get())
+        return serve_found(asked.request, asked.question, self._workspace.get())
 
 
 def _tell(outcomes: _Outcomes) -> None:

@@ -15,11 +15,12 @@ from backtest_pipelines.api.bodies import documented
 from backtest_pipelines.api.desk import Given
 from backtest_pipelines.api.execute_request import ExecuteBody, ExecuteRequest, execute_request
 from backtest_pipelines.api.job_views import views
-from backtest_pipelines.api.launching import WithLauncher
+from backtest_pipelines.api.launching import Launcher
 from backtest_pipelines.api.opened_workspace import OpenedWorkspace
+from backtest_pipelines.api.plain_route import PlainRoute
 from backtest_pipelines.api.problems import recorded_problem
 from backtest_pipelines.api.rendered_bytes import rendered_once_given, with_member
-from backtest_pipelines.api.services import Services, WithServices
+from backtest_pipelines.api.services import Services
 from backtest_pipelines.errors import MissingDataError, UnavailableError
 from backtest_pipelines.records.executions import Execution
 from backtest_pipelines.records.jobs import Job
@@ -32,7 +33,7 @@ WAIT_S: Final = 30.0
 """How long a request waits for the answer to an equal one that has the same key and came before it."""
 LOOK_EACH_S: Final = 0.02
 
-router = APIRouter(tags=["execute"])
+router = APIRouter(tags=["execute"], route_class=PlainRoute)
 
 
 @router.post(
@@ -44,9 +45,10 @@ router = APIRouter(tags=["execute"])
         409: {"description": "The key names another request"},
     },
 )
-async def execute(request: Request, services: WithServices, launcher: WithLauncher) -> Response:
+async def execute(request: Request) -> Response:
     """Answer a question, or accept a job that does."""
     asked = await execute_request(request)
+    services: Services = request.state.services
     if asked.key is None and not asked.is_async:
         return await _answered(services, asked)
     job, is_new = await services.call(
@@ -59,6 +61,7 @@ async def execute(request: Request, services: WithServices, launcher: WithLaunch
     )
     if asked.is_async:
         if is_new:
+            launcher: Launcher = request.state.launcher
             await launcher.launch(job)
             return JSONResponse(_accepted(job, "pending"))
         (view,) = await views(services, [job])

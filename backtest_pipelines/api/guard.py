@@ -12,6 +12,7 @@ import posixpath
 import re
 import socket
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -87,6 +88,7 @@ class Guard:
         return name in self._names or (self._every_address and _is_address(name))
 
 
+@lru_cache(maxsize=128)
 def normal_path(path: str) -> str:
     """Return the path that a server could take this one for, however it is written.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
+from typing import Any
 
 from backtest_pipelines.errors import BacktestError
 from backtest_pipelines.executions.answering import Named
@@ -42,10 +42,11 @@ class Attempt:
     def completed(self, named: Named, tier: Tier | None, row_count: int) -> Execution:
         """Return the row of an execution that has its answer now."""
         question = named.question
-        parameters = _canonical_json(question.canonical())
-        row = self._row(question.variant.name, question.symbol, parameters)
-        return replace(
-            row,
+        return Execution(
+            **self._fields(),
+            variant=question.variant.name,
+            symbol=question.symbol,
+            parameters=_canonical_json(question.canonical()),
             outcome="completed",
             cached=tier is not None,
             tier=tier,
@@ -64,23 +65,29 @@ class Attempt:
             "exit_at_expiry": request.exit_at_expiry,
             "brokerage_inr_per_order": request.brokerage_inr_per_order,
         }
-        row = self._row(str(request.variant), str(request.symbol), _canonical_json(_as_text(asked)))
-        return replace(row, error_type=type(error).__name__, error_message=str(error))
-
-    def _row(self, variant: str, symbol: str, parameters: str) -> Execution:
-        row = Execution(
-            variant=variant,
-            parameters=parameters,
-            symbol=symbol,
-            door=self._request.door,
-            started_at=self._started_at,
-            duration_ms=(perf_counter() - self._start) * 1000,
+        return Execution(
+            **self._fields(),
+            variant=str(request.variant),
+            symbol=str(request.symbol),
+            parameters=_canonical_json(_as_text(asked)),
             outcome="failed",
-            attempt=self._request.attempt,
-            run_id=self._request.run_id,
-            request_id=self._request.request_id,
+            error_type=type(error).__name__,
+            error_message=str(error),
         )
-        return row if self.job is None else replace(row, id=self.job.execution_id, job_id=self.job.job_id, door="rest")
+
+    def _fields(self) -> dict[str, Any]:
+        """Return what is known of the row however it ends, with the time until now."""
+        request, job = self._request, self.job
+        return {
+            "door": "rest" if job else request.door,
+            "started_at": self._started_at,
+            "duration_ms": (perf_counter() - self._start) * 1000,
+            "attempt": request.attempt,
+            "run_id": request.run_id,
+            "request_id": request.request_id,
+            "job_id": job.job_id if job else None,
+            "id": job.execution_id if job else None,
+        }
 
 
 def record_failure(failure: Execution, records: ExecutionRecords) -> None:

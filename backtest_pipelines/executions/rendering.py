@@ -59,6 +59,20 @@ def kept_rendering(place: tuple[str, str, str], workspace: Workspace) -> Rendere
     return Rendered(packed[_ROW_COUNT_BYTES:], int.from_bytes(packed[:_ROW_COUNT_BYTES], "big"), "redis")
 
 
+def found_rendering(place: tuple[str, str, str], workspace: Workspace) -> Rendered | None:
+    """Return a valid answer as JSON, kept as that or made of the answer, or None where it must be computed.
+
+    Raises
+    ------
+    UnavailableError
+        If its file cannot be read, or it is not known what was invalidated.
+    """
+    if kept := kept_rendering(place, workspace):
+        return kept
+    found = workspace.answers.look_up(*place)
+    return None if found is None else _made(place, workspace, decode(found.bytes), found.tier, found.kept_s)
+
+
 def rendered(named: Named, workspace: Workspace, *, use_cache: bool) -> Rendered:
     """Return an answer as JSON: found, or else computed and kept.
 
@@ -70,10 +84,7 @@ def rendered(named: Named, workspace: Workspace, *, use_cache: bool) -> Rendered
     if use_cache and (kept := kept_rendering(named.place, workspace)):
         return kept
     given = answer(named, workspace, use_cache=use_cache)
-    decoded = decode(given.bytes)
-    content = _json(decoded)
-    _keep(named.place, workspace, content, decoded.row_count, given.kept_s)
-    return Rendered(content, decoded.row_count, given.tier, decoded if given.tier is None else None)
+    return _made(named.place, workspace, decode(given.bytes), given.tier, given.kept_s)
 
 
 def rendered_once_given(fingerprint: str, variant: str, symbol: str, workspace: Workspace) -> Rendered | None:
@@ -95,14 +106,17 @@ def rendered_once_given(fingerprint: str, variant: str, symbol: str, workspace: 
         return None
     if found is None or decoded is None:
         return None
+    return _made(place, workspace, decoded, "file", found[1])
+
+
+def _made(
+    place: tuple[str, str, str], workspace: Workspace, decoded: Answer, tier: Tier | None, kept_s: float
+) -> Rendered:
+    """Make JSON of an answer, and keep it."""
     content = _json(decoded)
-    _keep(place, workspace, content, decoded.row_count, found[1])
-    return Rendered(content, decoded.row_count, "file")
-
-
-def _keep(place: tuple[str, str, str], workspace: Workspace, content: bytes, row_count: int, kept_s: float) -> None:
-    packed = row_count.to_bytes(_ROW_COUNT_BYTES, "big") + content
+    packed = decoded.row_count.to_bytes(_ROW_COUNT_BYTES, "big") + content
     workspace.answers.keep_rendering(*place, KIND, packed, kept_s=kept_s)
+    return Rendered(content, decoded.row_count, tier, decoded if tier is None else None)
 
 
 def _json(decoded: Answer) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from backtest_pipelines.errors import UnavailableError
 from backtest_pipelines.executions.answering import name
 from backtest_pipelines.executions.attempt import Attempt, record_failure
-from backtest_pipelines.executions.rendering import Rendered, kept_rendering, rendered
+from backtest_pipelines.executions.rendering import Rendered, found_rendering, rendered
 from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.records.executions import Execution
@@ -31,8 +31,8 @@ class Served:
     answer: Rendered
 
 
-def serve_kept(request: ExecutionRequest, question: Question, workspace: Workspace) -> Served | None:
-    """Answer a request with the JSON that is kept, or return None where `serve` is to answer it.
+def serve_found(request: ExecutionRequest, question: Question, workspace: Workspace) -> Served | None:
+    """Answer a request whose answer is kept, or return None where `serve` is to compute it.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def serve_kept(request: ExecutionRequest, question: Question, workspace: Workspa
         if not request.use_cache:
             return None
         named = name(question, workspace)
-        answer = kept_rendering(named.place, workspace)
+        answer = found_rendering(named.place, workspace)
     return None if answer is None else Served(attempt.completed(named, answer.tier, answer.row_count), answer)
 
 

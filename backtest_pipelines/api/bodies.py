@@ -23,15 +23,13 @@ REQUEST_ID: Final[TypeAdapter[str]] = TypeAdapter(RequestId)
 _Body = TypeVar("_Body", bound=BaseModel)
 
 
-async def read_json(request: Request) -> object:
-    """Return the body of a request, which must be JSON and say so.
+async def read_body(request: Request) -> bytes:
+    """Return the body of a request, which must say that it is JSON.
 
     Raises
     ------
     HTTPException
-        If it is not, or is too large.
-    BadRequestError
-        If an object in it has two members of one name, of which one would be dropped.
+        If it does not, or is too large.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
@@ -41,6 +39,19 @@ async def read_json(request: Request) -> object:
         body += piece
         if len(body) > MAX_BODY_BYTES:
             raise HTTPException(413, f"the body is too large; allowed: {MAX_BODY_BYTES:,} bytes")
+    return bytes(body)
+
+
+def json_of(body: bytes) -> object:
+    """Return what a body says.
+
+    Raises
+    ------
+    HTTPException
+        If it is no JSON.
+    BadRequestError
+        If an object in it has two members of one name, of which one would be dropped.
+    """
     try:
         return json.loads(body, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:

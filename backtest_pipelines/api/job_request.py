@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 
-from backtest_pipelines.api.bodies import IDEMPOTENCY_KEY, RequestId, checked, read_json
+from backtest_pipelines.api.bodies import IDEMPOTENCY_KEY, RequestId, checked, json_of, read_body
 from backtest_pipelines.api.question_fields import (
     PARAMETERS_SCHEMA,
     Brokerage,
@@ -93,7 +93,7 @@ async def job_request(request: Request) -> JobRequest:
     HTTPException
         If the body is no JSON, or too large.
     """
-    body = checked(JobBody, _with_header(request, await read_json(request)))
+    body = checked(JobBody, _with_header(request, json_of(await read_body(request))))
     question = body.question()
     text = canonical_text(question, costs=body.costs, use_cache=body.use_cache)
     return JobRequest(body.request_id, question.variant.name, question.symbol, text)

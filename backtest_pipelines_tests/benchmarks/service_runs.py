@@ -128,7 +128,7 @@ class Web:
         return str(reply.json()["job_id"])
 
     def job(self, job_id: str) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(self._api.get(f"/api/v1/jobs/{job_id}").content)
+        content: dict[str, Any] = json.loads(self._api.get(f"/api/v1/jobs/{job_id}?result=false").content)
         return content
 
     def success(self, run_id: str) -> None:

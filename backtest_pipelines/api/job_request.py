@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -23,6 +22,7 @@ from backtest_pipelines.api.question_fields import (
     UseCache,
     VariantName,
 )
+from backtest_pipelines.canonical import canonical_json
 from backtest_pipelines.errors import BadRequestError
 from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.strategies.question import Question
@@ -101,8 +101,7 @@ async def job_request(request: Request) -> JobRequest:
 
 def canonical_text(question: Question, *, costs: bool, use_cache: bool) -> str:
     """Return a checked request in its one JSON form."""
-    asked = {**question.canonical(), "costs": costs, "use_cache": use_cache}
-    return json.dumps(asked, sort_keys=True, separators=(",", ":"))
+    return canonical_json({**question.canonical(), "costs": costs, "use_cache": use_cache})
 
 
 def run_config(asked: Mapping[str, Any]) -> dict[str, object]:

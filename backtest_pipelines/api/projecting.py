@@ -6,7 +6,6 @@ whoever launched them, by the UI, a schedule, GraphQL, or as a retry, each count
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from backtest_pipelines.api.ending import how_it_failed
 from backtest_pipelines.api.job_views import CANCELLED, UNSAID, run_failures
 from backtest_pipelines.api.services import Services
 from backtest_pipelines.api.trouble import Trouble, again_and_again
+from backtest_pipelines.canonical import canonical_json
 from backtest_pipelines.graphql import documents, replies
 from backtest_pipelines.graphql.names import (
     PARTITION_TAG,
@@ -150,7 +150,7 @@ def _row(run: EndedRun, asked: Asked, failure: RunFailure) -> Execution:
     rest = {name: value for name, value in config.items() if name not in named}
     return Execution(
         variant=asked.variant,
-        parameters=json.dumps({**rest, "parameters": named}, sort_keys=True, separators=(",", ":")),
+        parameters=canonical_json({**rest, "parameters": named}),
         symbol=asked.symbol,
         door="dagster",
         **how_it_failed(failure, run.state, asked_at_s=run.state.created_at_s),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
+from backtest_pipelines.canonical import canonical_json
 from backtest_pipelines.errors import BacktestError
 from backtest_pipelines.executions.answering import Named
 from backtest_pipelines.executions.log import log_execution
@@ -46,7 +46,7 @@ class Attempt:
             **self._fields(),
             variant=question.variant.name,
             symbol=question.symbol,
-            parameters=_canonical_json(question.canonical()),
+            parameters=canonical_json(question.canonical()),
             outcome="completed",
             cached=tier is not None,
             tier=tier,
@@ -69,7 +69,7 @@ class Attempt:
             **self._fields(),
             variant=str(request.variant),
             symbol=str(request.symbol),
-            parameters=_canonical_json(_as_text(asked)),
+            parameters=canonical_json(_as_text(asked)),
             outcome="failed",
             error_type=type(error).__name__,
             error_message=str(error),
@@ -105,7 +105,3 @@ def _as_text(asked: object) -> object:
     if isinstance(asked, list | tuple):
         return [_as_text(value) for value in asked]
     return None if asked is None else str(asked)
-
-
-def _canonical_json(content: object) -> str:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from hashlib import sha256
 
+from backtest_pipelines.canonical import canonical_json
 from backtest_pipelines.engine.run import ENGINE_REVISION
 from backtest_pipelines.strategies.question import Question
 
@@ -28,4 +28,4 @@ def fingerprint(question: Question, data_digest: str) -> str:
         "result_schema": RESULT_SCHEMA,
         "data_digest": data_digest,
     }
-    return sha256(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return sha256(canonical_json(identity).encode()).hexdigest()

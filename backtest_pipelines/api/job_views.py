@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Literal, TypeVar
 
 from backtest_pipelines.api.services import Services
 from backtest_pipelines.graphql import documents, replies
@@ -13,6 +13,7 @@ from backtest_pipelines.records.executions import Execution
 from backtest_pipelines.records.jobs import EndedState, Job
 from backtest_pipelines.records.times import utc_text
 
+T = TypeVar("T")
 State = Literal["queued", "starting", "running", "completed", "failed", "cancelling", "cancelled"]
 Status = Literal["pending", "running", "completed", "failed"]
 
@@ -60,11 +61,7 @@ async def run_states(services: Services, jobs: Sequence[Job]) -> dict[str, RunSt
         If the web server does not answer.
     """
     runs = [job.run_id for job in jobs if job.run_id]
-    states: dict[str, RunState] = {}
-    for start in range(0, len(runs), RUNS_AT_ONCE):
-        reply = await services.web.ask(documents.RUNS, runs=runs[start : start + RUNS_AT_ONCE])
-        states |= replies.run_states(reply)
-    return states
+    return await _of_runs(services, documents.RUNS, replies.run_states, runs)
 
 
 def ended_state(job: Job, run: RunState | None) -> EndedState | None:
@@ -130,11 +127,17 @@ async def run_failures(services: Services, runs: Sequence[str | None]) -> dict[s
     UnavailableError
         If the web server does not answer.
     """
-    failures: dict[str, RunFailure] = {}
+    return await _of_runs(services, documents.FAILURES, replies.failures, runs)
+
+
+async def _of_runs(
+    services: Services, document: str, read: Callable[[Any], dict[str, T]], runs: Sequence[str | None]
+) -> dict[str, T]:
+    """Ask for something of runs, some at a time, and return it by their ids."""
+    found: dict[str, T] = {}
     for start in range(0, len(runs), RUNS_AT_ONCE):
-        reply = await services.web.ask(documents.FAILURES, runs=runs[start : start + RUNS_AT_ONCE])
-        failures |= replies.failures(reply)
-    return failures
+        found |= read(await services.web.ask(document, runs=runs[start : start + RUNS_AT_ONCE]))
+    return found
 
 
 def _executions(services: Services, jobs: Iterable[Job]) -> dict[str, Execution]:

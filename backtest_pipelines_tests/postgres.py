@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 import uuid
@@ -16,6 +15,8 @@ from typing import Self
 
 import psutil
 import psycopg2
+
+from backtest_pipelines_tests.ports import free_port
 
 START_TIMEOUT_S = 20.0
 NOBODY = 65534
@@ -67,7 +68,7 @@ class PostgresServer:
         if not self._data.exists():
             self._create()
         for _ in range(3):
-            port = self._port or _free_port()
+            port = self._port or free_port()
             command = [*self._command("postgres"), "-p", str(port), "-h", "127.0.0.1", "-k", "", *OPTIONS]
             with (self.folder / "log").open("ab") as log:
                 self._process = subprocess.Popen(
@@ -158,12 +159,6 @@ class PostgresServer:
             return []
         server = psutil.Process(self._process.pid)
         return [server, *server.children(recursive=True)]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _unprivileged() -> tuple[list[str], int | None]:

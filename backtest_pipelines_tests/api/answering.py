@@ -9,8 +9,9 @@ from pathlib import Path
 
 from backtest_pipelines.panel.ingest import exchange_files, ingest
 from backtest_pipelines.panel.store import PanelStore
-from backtest_pipelines_tests.api.processes import Api, api, free_port
+from backtest_pipelines_tests.api.processes import Api, api
 from backtest_pipelines_tests.integration.dagster_servers import write_small_market
+from backtest_pipelines_tests.ports import free_port
 from backtest_pipelines_tests.servers import PATIENT, ValkeyServer
 
 

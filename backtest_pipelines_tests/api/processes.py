@@ -2,16 +2,17 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
+from backtest_pipelines_tests.ports import free_port
 
 START_S = 90.0
 STOP_S = 10.0
@@ -28,12 +29,6 @@ class Api:
     @property
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

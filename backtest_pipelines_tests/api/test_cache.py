@@ -12,8 +12,9 @@ from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.panel.ingest import exchange_files, ingest
-from backtest_pipelines_tests.api.processes import api, free_port
+from backtest_pipelines_tests.api.processes import api
 from backtest_pipelines_tests.integration.dagster_servers import write_small_market
+from backtest_pipelines_tests.ports import free_port
 from backtest_pipelines_tests.servers import PATIENT, ValkeyServer
 
 WEEKLY, T1 = "call_sell_future_buy_weekly", "call_sell_future_buy_t1"

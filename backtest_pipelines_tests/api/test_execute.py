@@ -23,6 +23,7 @@ from backtest_pipelines.records.executions import ExecutionRecords
 from backtest_pipelines.records.jobs import JobRecords
 from backtest_pipelines.results.exports import records
 from backtest_pipelines_tests.api.answering import answering
+from backtest_pipelines_tests.api.problems import problem
 from backtest_pipelines_tests.api.processes import Api
 from backtest_pipelines_tests.servers import ValkeyServer
 
@@ -69,12 +70,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         httpx.Client(base_url=running.api.url, timeout=30, trust_env=False) as client,
     ):
         yield Service(running.api, client, running.valkey)
-
-
-def problem(answer: httpx.Response, status: int) -> Json:
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
-    content: Json = answer.json()
-    return content
 
 
 def test_the_first_time_it_is_computed_and_the_second_time_found(service: Service) -> None:

@@ -17,8 +17,9 @@ from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.panel.ingest import exchange_files, ingest
 from backtest_pipelines.results.files import AnswerFiles
 from backtest_pipelines.results.pruning import NOTED_S, prune_answers
-from backtest_pipelines_tests.api.processes import api, free_port
+from backtest_pipelines_tests.api.processes import api
 from backtest_pipelines_tests.integration.dagster_servers import write_small_market
+from backtest_pipelines_tests.ports import free_port
 
 WEEKLY = "call_sell_future_buy_weekly"
 UNASKED = "call_sell_future_buy_t1"

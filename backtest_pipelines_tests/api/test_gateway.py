@@ -11,8 +11,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from backtest_pipelines_tests.api.processes import Api, api, free_port
+from backtest_pipelines_tests.api.processes import Api, api
 from backtest_pipelines_tests.api.upstream import PIECE, Upstream, upstream
+from backtest_pipelines_tests.ports import free_port
 
 GRAPHQL_WS = Subprotocol("graphql-ws")
 

@@ -18,8 +18,10 @@ from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.jobs import JobRecords
 from backtest_pipelines.results.codec import decode
 from backtest_pipelines_tests.api.dagster_web import VARIANT, WAIT_S, Installation, Json, installation
-from backtest_pipelines_tests.api.processes import api, free_port
+from backtest_pipelines_tests.api.problems import problem
+from backtest_pipelines_tests.api.processes import api
 from backtest_pipelines_tests.integration.dagster_servers import write_small_market
+from backtest_pipelines_tests.ports import free_port
 
 REQUEST = {
     "variant": VARIANT,
@@ -69,14 +71,6 @@ def settle(service: Installation, job_ids: list[str]) -> None:
     while {"NOT_STARTED", "CANCELING"} & {status for job_id in job_ids for status in service.runs(job_id)}:
         assert time.monotonic() < deadline
         time.sleep(0.1)
-
-
-def problem(answer: httpx.Response, status: int) -> Json:
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
-    content: Json = answer.json()
-    assert content.keys() >= {"type", "title", "status", "detail"}
-    assert content["status"] == status
-    return content
 
 
 def test_what_came_while_the_web_server_was_down_is_launched_when_it_is_back(

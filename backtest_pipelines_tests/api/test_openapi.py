@@ -14,7 +14,8 @@ from backtest_pipelines.api.login.scopes import needed
 from backtest_pipelines.api.openapi import TAGS
 from backtest_pipelines.market.symbols import SYMBOLS
 from backtest_pipelines.strategies import catalogue
-from backtest_pipelines_tests.api.processes import Api, api, free_port
+from backtest_pipelines_tests.api.processes import Api, api
+from backtest_pipelines_tests.ports import free_port
 
 Json = dict[str, Any]
 CONTRACT = {

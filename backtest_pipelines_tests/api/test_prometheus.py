@@ -17,8 +17,9 @@ from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.executions import Execution, ExecutionRecords
 from backtest_pipelines.records.jobs import JobRecords
 from backtest_pipelines.records.workers import Workers
-from backtest_pipelines_tests.api.processes import api, free_port
+from backtest_pipelines_tests.api.processes import api
 from backtest_pipelines_tests.docs.markdown import DOCS, first_cells
+from backtest_pipelines_tests.ports import free_port
 
 WEEKLY, T1 = "call_sell_future_buy_weekly", "call_sell_future_buy_t1"
 FAILED = {"outcome": "failed", "error_type": "BadDataError", "error_message": "so it is"}

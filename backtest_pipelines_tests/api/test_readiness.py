@@ -9,7 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.workers import Workers
 from backtest_pipelines_tests.api.dagster_web import installation
-from backtest_pipelines_tests.api.processes import api, free_port
+from backtest_pipelines_tests.api.processes import api
+from backtest_pipelines_tests.ports import free_port
 from backtest_pipelines_tests.postgres import PostgresServer
 
 WAIT_S = 30.0

@@ -12,8 +12,9 @@ import pytest
 
 from backtest_pipelines.panel.ingest import exchange_files, ingest
 from backtest_pipelines.panel.store import PanelStore
-from backtest_pipelines_tests.api.processes import api, free_port
+from backtest_pipelines_tests.api.processes import api
 from backtest_pipelines_tests.integration.dagster_servers import write_small_market
+from backtest_pipelines_tests.ports import free_port
 from backtest_pipelines_tests.servers import ValkeyServer
 
 CALLERS = 4

@@ -25,9 +25,9 @@ from backtest_pipelines.panel.ingest import exchange_files, ingest
 from backtest_pipelines.records.cursors import ENDED_RUNS, Cursors
 from backtest_pipelines.records.database import Database
 from backtest_pipelines_tests.api.dagster_web import VARIANT, Installation, installation
-from backtest_pipelines_tests.api.processes import free_port
 from backtest_pipelines_tests.api.upstream import upstream
 from backtest_pipelines_tests.integration.dagster_servers import write_small_market
+from backtest_pipelines_tests.ports import free_port
 from backtest_pipelines_tests.service.dagster import until
 
 FIRST, SECOND = "a" * 64, "b" * 64

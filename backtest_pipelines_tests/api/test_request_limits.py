@@ -10,8 +10,9 @@ import httpx
 from backtest_pipelines.api.login.scopes import Scope
 from backtest_pipelines.api.login.tokens import Tokens
 from backtest_pipelines.client import Client
-from backtest_pipelines_tests.api.processes import Api, api, free_port
+from backtest_pipelines_tests.api.processes import Api, api
 from backtest_pipelines_tests.api.upstream import upstream
+from backtest_pipelines_tests.ports import free_port
 
 LISTED = "/api/v1/strategies"
 

@@ -14,8 +14,9 @@ from backtest_pipelines.executions.settings import settings_from
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.panel.ingest import exchange_files, ingest
 from backtest_pipelines.results.files import AnswerFiles
-from backtest_pipelines_tests.api.processes import Api, api, free_port
+from backtest_pipelines_tests.api.processes import Api, api
 from backtest_pipelines_tests.integration.dagster_servers import write_small_market
+from backtest_pipelines_tests.ports import free_port
 
 
 @pytest.fixture(scope="module")

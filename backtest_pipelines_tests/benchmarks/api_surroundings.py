@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
-from selenium import webdriver
 
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.executions import Execution, ExecutionRecords
 from backtest_pipelines.service.supervisor.state import read_state
+from backtest_pipelines_tests.browser import HAS_BROWSER, browsing
+from backtest_pipelines_tests.ports import free_port
 
 START_S = 20.0
 POLL_S = 0.05
 AT_ONCE = 10_000
 FAILED_EACH = 100
 ENDED = ("completed", "failed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-CHROMEDRIVER = shutil.which("chromedriver")
 
 
 def fill(home: Path, variant: str, count: int) -> None:
@@ -59,16 +56,9 @@ def _row(variant: str, number: int, started_at: datetime) -> Execution:
 @contextmanager
 def bare_server(size: int) -> Iterator[str]:
     """Run a server that does nothing but answer with so many bytes."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    command = [
-        sys.executable,
-        "-m",
-        "backtest_pipelines_tests.benchmarks.bare_server",
-        url.rpartition(":")[2],
-        str(size),
-    ]
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "backtest_pipelines_tests.benchmarks.bare_server", str(port), str(size)]
     process = subprocess.Popen(command)
     try:
         deadline = time.monotonic() + START_S
@@ -91,19 +81,12 @@ def _answers(url: str) -> bool:
 @contextmanager
 def ui_open(url: str) -> Iterator[None]:
     """Keep a page of Dagster's UI open in a headless browser."""
-    if not (CHROMIUM and CHROMEDRIVER):
+    if not HAS_BROWSER:
         sys.exit("chromium and chromedriver are needed: the load is measured beside Dagster's UI")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
-    try:
-        driver.get(url)
+    with browsing() as browser:
+        browser.get(url)
         time.sleep(START_S / 4)  # until it has loaded and only asks for news
         yield
-    finally:
-        driver.quit()
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -35,6 +34,7 @@ from backtest_pipelines.service.supervisor.state import read_state
 from backtest_pipelines.service.supervisor.status import process_statuses
 from backtest_pipelines.service.supervisor.supervisor import Supervisor
 from backtest_pipelines_tests.benchmarks import market
+from backtest_pipelines_tests.ports import free_port
 
 STOP_S = 60.0
 STOCK_QUEUE = {
@@ -182,7 +182,7 @@ def stock(
             Workers(database).alive()  # makes the tables of the executions, as an installation does
         complete = {**environ, **homes.environment(settings, dagster_home, redis_url)}
         workspace_file = homes.write_workspace(dagster_home, sockets / "code.sock")
-        port = _free_port()
+        port = free_port()
         needs = ("redis", "store", "code")
         wanted = [
             redis_part(home / "redis", sockets / "redis.sock"),
@@ -215,9 +215,3 @@ def stock_configuration(text: str) -> Mapping[str, object]:
 
 def _tell(text: str) -> None:
     sys.stderr.write(f"{text}\n")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((parts.HOST, 0))
-        return int(probe.getsockname()[1])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -34,6 +33,7 @@ from backtest_pipelines.service.supervisor.state import SupervisorState, read_st
 from backtest_pipelines.service.supervisor.status import process_statuses, running_state
 from backtest_pipelines_tests.chaos.up import READY
 from backtest_pipelines_tests.integration.dagster_servers import write_small_market
+from backtest_pipelines_tests.ports import free_port
 from backtest_pipelines_tests.postgres import PostgresServer
 from backtest_pipelines_tests.service.dagster import Web, until
 
@@ -64,7 +64,7 @@ class Target:
         self.postgres = postgres
         self.long_stop_s = long_stop_s
         self._inbox = folder / "market"
-        self._port = _free_port()
+        self._port = free_port()
         self._process: subprocess.Popen[str] | None = None
         self._environ = {name: text for name, text in os.environ.items() if name not in (*VARIABLES, "DAGSTER_HOME")}
         self._environ |= {"BACKTEST_HOME": str(self.home)}
@@ -246,9 +246,3 @@ def _is_running(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

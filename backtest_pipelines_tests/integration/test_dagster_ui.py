@@ -1,7 +1,6 @@
 """Dagster's UI in a real browser: a variant launched with changed parameters, what it shows, and the login."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,12 +18,11 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from backtest_pipelines.api.login.scopes import Scope
 from backtest_pipelines.api.login.tokens import Tokens
+from backtest_pipelines_tests.browser import HAS_BROWSER, browsing
 from backtest_pipelines_tests.integration.dagster_servers import RUN_S, WEEKLY, Installation, installation
 
 __all__ = ["installation"]
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-CHROMEDRIVER = shutil.which("chromedriver")
 PAGE_S = 30.0
 REDRAWN = (NoSuchElementException, StaleElementReferenceException)
 """What is seen of a page that is drawn again while it loads, also between finding an element and looking at it."""
@@ -36,19 +34,10 @@ PARAMETERS = {"spot_adjustment_type": 3, "spot_adjustment": 0.5, "call_sell_posi
 
 @pytest.fixture
 def browser() -> Iterator[webdriver.Chrome]:
-    if not (CHROMIUM and CHROMEDRIVER):
+    if not HAS_BROWSER:
         pytest.skip("needs chromium and chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1600,1400"):
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
-    try:
+    with browsing() as driver:
         yield driver
-    finally:
-        driver.quit()
-        driver.service.stop()
 
 
 def test_a_variant_is_launched_with_changed_parameters_and_shows_its_answer(

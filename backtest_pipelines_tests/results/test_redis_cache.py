@@ -15,6 +15,7 @@ from backtest_pipelines.errors import BadRequestError, UnavailableError
 from backtest_pipelines.results.breaker import FAILURES
 from backtest_pipelines.results.redis_cache import ANSWER, Entry, RedisCache, RedisSettings, Reply, key
 from backtest_pipelines.results.sealed import seal
+from backtest_pipelines_tests.ports import free_port
 from backtest_pipelines_tests.results.samples import Clock
 from backtest_pipelines_tests.servers import ValkeyServer
 
@@ -22,12 +23,6 @@ NAME = key("ab" * 32, "covered_call", "NIFTY")
 OTHER = key("cd" * 32, "covered_call", "NIFTY")
 NOTHING = Reply(None, None)
 UNAVAILABLE = "Redis cache not available"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def lines(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:

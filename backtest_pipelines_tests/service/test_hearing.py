@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 from backtest_pipelines_tests.api.dagster_web import installation
-from backtest_pipelines_tests.api.processes import free_port, running
+from backtest_pipelines_tests.api.processes import running
+from backtest_pipelines_tests.ports import free_port
 
 DEAF = """
 import sys

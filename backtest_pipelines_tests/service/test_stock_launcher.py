@@ -1,7 +1,6 @@
 """Without a worker a run is started by Dagster's own launcher, through the same claim, and its log says so."""
 
 import os
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from backtest_pipelines.service.supervisor import home as homes
 from backtest_pipelines.service.supervisor import parts
 from backtest_pipelines.service.supervisor.child import Child
 from backtest_pipelines.service.supervisor.supervisor import Supervisor
+from backtest_pipelines_tests.ports import free_port
 from backtest_pipelines_tests.service.dagster import Web, until, witness
 from backtest_pipelines_tests.service.running import DEFINITIONS
 
@@ -27,12 +27,6 @@ class WithoutWorker:
     web: Web
     claims: Claims
     workers: Workers
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,9 @@ from backtest_pipelines.api.login.scopes import Scope
 from backtest_pipelines.api.login.tokens import Tokens
 from backtest_pipelines.errors import BadRequestError
 from backtest_pipelines_tests.api.login.installations import CLIENT, LAUNCH, guarded
-from backtest_pipelines_tests.api.processes import free_port, running, wait_until_ok
+from backtest_pipelines_tests.api.processes import running, wait_until_ok
 from backtest_pipelines_tests.cli.conftest import clean_environment, process
+from backtest_pipelines_tests.ports import free_port
 
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - what is refused
 

@@ -73,6 +73,15 @@ def settle(service: Installation, job_ids: list[str]) -> None:
         time.sleep(0.1)
 
 
+def all_but_the_queued(runs: list[str]) -> set[str]:
+    """Return the statuses of the runs of a job besides its own, which waits.
+
+    Each API that looks after a job may launch it; how many do depends on who comes first.
+    """
+    assert runs.count("QUEUED") == 1, runs
+    return set(runs) - {"QUEUED"}
+
+
 def test_what_came_while_the_web_server_was_down_is_launched_when_it_is_back(
     early: tuple[Installation, Early],
 ) -> None:
@@ -304,8 +313,7 @@ def test_a_job_left_behind_by_an_api_that_died_is_launched_once_though_two_look_
     time.sleep(1)  # a launch that the second one had just sent
     settle(service, [job.job_id for job in jobs])
     for job in jobs:
-        runs = service.runs(job.job_id)
-        assert runs == ["CANCELED"] * (len(runs) - 1) + ["QUEUED"]
+        assert all_but_the_queued(service.runs(job.job_id)) <= {"CANCELED"}
 
 
 def test_without_a_web_server_a_job_is_not_known_to_stand_anywhere_but_can_be_cancelled(service: Installation) -> None:
@@ -347,7 +355,8 @@ def test_a_run_that_was_never_queued_is_replaced(early: tuple[Installation, Earl
     service, jobs = early
     job = service.wait(jobs.stuck["job_id"], lambda job: job["run_id"] not in (None, jobs.stuck_run))
     assert job["state"] == "queued"
-    assert service.runs(job["job_id"]) == ["CANCELED", "QUEUED"]
+    settle(service, [job["job_id"]])
+    assert all_but_the_queued(service.runs(job["job_id"])) == {"CANCELED"}
 
 
 def test_a_worker_answers_the_job_and_the_api_serves_the_answer(service: Installation) -> None:

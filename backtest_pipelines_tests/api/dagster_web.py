@@ -41,6 +41,10 @@ class Installation:
         job: Json = answer.json()
         return job
 
+    def launched(self, **fields: object) -> Json:
+        """Submit a job, and wait for its run where the launch takes longer than a caller waits for it."""
+        return self.wait(self.submit(**fields)["job_id"], lambda job: job["run_id"])
+
     def job(self, job_id: str) -> Json:
         answer = self.client.get(f"/api/v1/jobs/{job_id}")
         assert answer.status_code == 200, answer.text

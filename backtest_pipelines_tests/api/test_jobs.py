@@ -116,15 +116,16 @@ def test_a_job_is_created_once_and_its_request_comes_back_in_one_form(service: I
         "use_cache": True,
     }
     again = service.client.post("/api/v1/jobs", json=job["request"], headers={"Idempotency-Key": "one"})
-    assert (again.status_code, again.json()["job_id"], again.json()["run_id"]) == (200, job["job_id"], job["run_id"])
+    assert (again.status_code, again.json()["job_id"]) == (200, job["job_id"])
     other = service.client.post("/api/v1/jobs", json={**REQUEST, "costs": True, "request_id": "one"})
     assert problem(other, 409)["field"] == "request_id"
+    service.wait(job["job_id"], lambda job: job["run_id"])
     assert service.runs(job["job_id"]) == ["QUEUED"]
 
 
 def test_the_run_has_the_config_and_the_symbol_that_were_asked_for(service: Installation) -> None:
     fields = {**REQUEST, "symbol": "BANKNIFTY", "costs": True, "brokerage_inr_per_order": "12.5", "use_cache": False}
-    job = service.client.post("/api/v1/jobs", json=fields).json()
+    job = service.launched(**fields)
     with service.dagster() as instance:
         run = instance.get_run_by_id(job["run_id"])
     assert run is not None
@@ -236,7 +237,7 @@ def test_what_is_not_there_is_a_problem_too(service: Installation, method: str, 
 
 
 def test_a_job_that_waits_is_cancelled_and_once_more_does_no_harm(service: Installation) -> None:
-    job = service.submit()
+    job = service.launched()
     path = f"/api/v1/jobs/{job['job_id']}"
     assert service.client.delete(path).status_code == 204
     assert service.client.delete(path).status_code == 204
@@ -255,7 +256,7 @@ def test_a_job_that_waits_is_cancelled_and_once_more_does_no_harm(service: Insta
     ],
 )
 def test_a_failed_job_says_why_and_cannot_be_cancelled(service: Installation, message: str, kind: str) -> None:
-    job = service.submit()
+    job = service.launched()
     with service.dagster() as instance:
         run = instance.get_run_by_id(job["run_id"])
         assert run is not None
@@ -268,7 +269,7 @@ def test_a_failed_job_says_why_and_cannot_be_cancelled(service: Installation, me
 
 
 def test_a_run_that_will_be_tried_again_leaves_its_job_queued(service: Installation) -> None:
-    job = service.submit()
+    job = service.launched()
     with service.dagster() as instance:
         run = instance.get_run_by_id(job["run_id"])
         assert run is not None
@@ -317,7 +318,7 @@ def test_a_job_left_behind_by_an_api_that_died_is_launched_once_though_two_look_
 
 
 def test_without_a_web_server_a_job_is_not_known_to_stand_anywhere_but_can_be_cancelled(service: Installation) -> None:
-    job = service.submit()
+    job = service.launched()
     path = f"/api/v1/jobs/{job['job_id']}"
     with api(service.api.home, f"http://127.0.0.1:{free_port()}", log="alone.log") as alone:
         answer = httpx.get(f"{alone.url}{path}")
@@ -328,7 +329,7 @@ def test_without_a_web_server_a_job_is_not_known_to_stand_anywhere_but_can_be_ca
 
 
 def test_a_deleted_run_fails_its_job(service: Installation) -> None:
-    job = service.submit()
+    job = service.launched()
     with service.dagster() as instance:
         instance.delete_run(job["run_id"])
     failed = service.job(job["job_id"])
@@ -336,7 +337,7 @@ def test_a_deleted_run_fails_its_job(service: Installation) -> None:
 
 
 def test_the_documents_that_the_client_sends_are_understood(service: Installation) -> None:
-    job = service.submit()
+    job = service.launched()
     assert replies.locations_are_loaded(service.ask(documents.LOCATIONS))
     run = replies.run_state(service.ask(documents.RUN, run=job["run_id"]))
     assert run is not None

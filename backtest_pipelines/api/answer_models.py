@@ -1,4 +1,4 @@
-"""What execute and jobs answer, for the description of the API: their routes write it without going by these."""
+"""What execute and jobs answer, and why they fail, as the API describes it: their routes write it without these."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class JobResult(BaseModel):
     result: AnswerOfJob
 
 
-class JobError(BaseModel):
-    """Why a job failed."""
+class Failure(BaseModel):
+    """Why a job or an execution failed."""
 
     type: str
     message: str
@@ -82,7 +82,7 @@ class JobView(BaseModel):
     execution_id: int = Field(description="in the record of executions")
     duration_ms: float | None
     row_count: int | None = Field(description="number of trades")
-    error: JobError | None
+    error: Failure | None
 
 
 class JobWithResult(JobView):
@@ -98,4 +98,4 @@ class UnknownJob(BaseModel):
     status: Literal["failed"]
     state: Literal["failed"]
     progress: float
-    error: JobError
+    error: Failure

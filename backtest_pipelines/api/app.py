@@ -30,6 +30,7 @@ from backtest_pipelines.api.desk import Desk
 from backtest_pipelines.api.figures import Figures
 from backtest_pipelines.api.gateway import Gateway, new_session
 from backtest_pipelines.api.guard import Guard, normal_path
+from backtest_pipelines.api.heads import Heads
 from backtest_pipelines.api.known_queries import only_known_queries
 from backtest_pipelines.api.launching import Launcher
 from backtest_pipelines.api.listening import Listening
@@ -98,7 +99,7 @@ def create_app(settings: Settings, dagster_url: str, listening: Listening) -> Tr
     app.include_router(readiness.router)
     app.include_router(prometheus.router)
     limits = settings.limits
-    limited = RequestLimits(app, per_s=limits.requests_per_s, at_once=limits.requests_at_once)
+    limited = RequestLimits(Heads(app), per_s=limits.requests_per_s, at_once=limits.requests_at_once)
     login = Login(limited, settings.home, is_open=listening.is_open, is_behind_tls=listening.is_behind_tls)
     traffic = Traffic(Guard(login, listening.host, listening.names))
     app.state.traffic = traffic
@@ -150,7 +151,7 @@ async def _lifespan(app: FastAPI, settings: Settings, dagster_url: str) -> Async
             looking_after.cancel()
             with suppress(asyncio.CancelledError):
                 await looking_after
-            await launcher.finish()
+            await asyncio.gather(launcher.finish(), services.reports.finish())
             await figures.close()
             services.close()
             database.close()

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
+from backtest_pipelines.api.answer_models import Failure
 from backtest_pipelines.api.answers import FOR_EVER, answer_of
 from backtest_pipelines.api.problems import ConflictError, UnknownError
 from backtest_pipelines.api.question_fields import VariantName
@@ -35,13 +36,6 @@ ExecutionId = Annotated[int, Path(ge=1, le=MAX_ID)]
 router = APIRouter(prefix="/executions", tags=["executions"])
 
 
-class ExecutionError(BaseModel):
-    """Why an execution failed."""
-
-    type: str
-    message: str
-
-
 class ExecutionView(BaseModel):
     """What was asked, and what became of it."""
 
@@ -63,7 +57,7 @@ class ExecutionView(BaseModel):
     run_id: str | None = Field(description="Dagster's run")
     job_id: str | None
     fingerprint: str | None = Field(description="identity of the answer")
-    error: ExecutionError | None
+    error: Failure | None
 
 
 _WITHOUT_ANSWER: Final[dict[int | str, dict[str, Any]]] = {

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,7 @@ TRIES: Final = 5
 """Of one report that Dagster fails to put on record; a web server that does not answer is waited for."""
 LONGEST_PAUSE_S: Final = 30.0
 MOST_DOUBLINGS: Final = 10
+FINISH_S: Final = 1.0
 MOST_WAITING: Final = 100
 """Pairs of variant and symbol: more than there are."""
 
@@ -117,6 +119,15 @@ class Reports:
             except Exception:
                 logger.exception("a bug in reporting answers to Dagster; it goes on")
 
+    async def finish(self) -> None:
+        """Send what still waits, as far as that goes in a moment; the answers themselves are on record."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FINISH_S):
+                while self._waiting and await self.send_next():
+                    pass
+        if self._waiting:
+            logger.warning("%d answers that the API computed are not shown by Dagster's UI", len(self._waiting))
+
     async def send_next(self) -> bool:
         """Send the report that waits longest, if there is one; return False where it must wait on."""
         with self._lock:
@@ -132,6 +143,9 @@ class Reports:
                 return True
             self._put_back(report)
             return False
+        except asyncio.CancelledError:
+            self._put_back(report)
+            raise
         self.sent += 1
         return True
 

@@ -160,7 +160,7 @@ class Caller:
     """A caller that looks at the form of each answer, and what was asked before it came."""
 
     def __init__(self, client: httpx.Client) -> None:
-        self._client = client
+        self.client = client
         self.found = self.ask("POST", "execute", EXECUTED, key="key", strategy_name=WEEKLY)
         self.accepted = self.ask("POST", "execute", ACCEPTED, strategy_name=WEEKLY, async_execution=True)
         self.ask("POST", "execute", PROBLEM, 404, strategy_name=WEEKLY, from_date="2031-01-01")
@@ -169,7 +169,7 @@ class Caller:
     def ask(self, method: str, path: str, shape: Shape, status: int = 200, key: str | None = None, **body: Any) -> Any:
         headers = {} if key is None else {"Idempotency-Key": key}
         url = path if path.startswith("/") else f"/api/v1/{path}"
-        answer = self._client.request(method, url, json=body or None, headers=headers)
+        answer = self.client.request(method, url, json=body or None, headers=headers)
         is_problem = status >= 400 and shape is not UNKNOWN_JOB
         media_type = "application/problem+json" if is_problem else "application/json"
         assert (answer.status_code, answer.headers["content-type"]) == (status, media_type), answer.text
@@ -178,10 +178,10 @@ class Caller:
         return content
 
     def get(self, path: str) -> httpx.Response:
-        return self._client.get(f"/api/v1/{path}")
+        return self.client.get(f"/api/v1/{path}")
 
     def delete(self, path: str) -> httpx.Response:
-        return self._client.delete(f"/api/v1/{path}")
+        return self.client.delete(f"/api/v1/{path}")
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +241,15 @@ def test_an_error_has_the_members_of_the_contract(
 ) -> None:
     content = caller.ask(method, path, shape, status)
     assert content["status"] in (status, "failed")
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics", "strategies", "docs", "none", "execute"])
+def test_head_is_get_without_the_body(caller: Caller, path: str) -> None:
+    url = path if path.startswith("/") else f"/api/v1/{path}"
+    head, got = caller.client.head(url), caller.client.get(url)
+    assert head.content == b""
+    assert (head.status_code, head.headers["content-type"]) == (got.status_code, got.headers["content-type"])
+    assert int(head.headers["content-length"]) > 0
 
 
 def test_a_completed_job_gives_its_result_unless_it_is_left_out(caller: Caller) -> None:

@@ -24,7 +24,7 @@ CONTRACT = {
     "Accepted": "execution_id strategy_name status started_at job_id",
     "JobResult": "status strategy result",
     "AnswerOfJob": "data metadata execution_time_ms row_count",
-    "JobError": "type message",
+    "Failure": "type message",
     "Overall": "total_executions successful_executions failed_executions success_rate cache_hits cache_misses "
     "cache_hit_rate",
     "StrategyMetrics": "total_executions avg_execution_time_ms min_execution_time_ms max_execution_time_ms p50 p95 "

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
@@ -96,6 +97,26 @@ def test_of_answers_that_come_fast_the_latest_stands_for_all(service: Installati
         (found,) = materializations(service, symbol)
         assert found.metadata["execution_id"].value == 49
         assert "49 answers before it" in str(found.description)
+
+
+def test_what_still_waits_at_the_end_is_sent(service: Installation) -> None:
+    async def work(reports: Reports) -> None:
+        for symbol in ("MIDCPNIFTY", "NIFTYNXT50"):
+            reports.put(VARIANT, symbol, FIRST, {})
+        await reports.finish()
+
+    assert reporting(service.web_url, work).sent == 2
+    assert len(materializations(service, "MIDCPNIFTY")) == len(materializations(service, "NIFTYNXT50")) == 1
+
+
+def test_what_does_not_arrive_before_the_end_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    async def work(reports: Reports) -> None:
+        reports.put(VARIANT, "NIFTY", FIRST, {})
+        await reports.finish()
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert reporting(f"http://127.0.0.1:{silent.getsockname()[1]}", work).sent == 0
+    assert "1 answers that the API computed are not shown" in caplog.text
 
 
 def test_a_web_server_that_is_away_is_waited_for_with_the_latest_answer() -> None:

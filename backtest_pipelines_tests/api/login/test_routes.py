@@ -10,6 +10,7 @@ from fastapi.routing import iter_route_contexts
 
 from backtest_pipelines.api.app import create_app
 from backtest_pipelines.api.guard import Guard
+from backtest_pipelines.api.heads import Heads
 from backtest_pipelines.api.listening import Listening
 from backtest_pipelines.api.login.middleware import Login
 from backtest_pipelines.api.login.scopes import Scope
@@ -53,8 +54,10 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     assert isinstance(login, Login)
     limited = login.app
     assert isinstance(limited, RequestLimits)
-    assert isinstance(limited.app, FastAPI)
-    walked = [context.path for context in iter_route_contexts(limited.app.routes)]
+    heads = limited.app
+    assert isinstance(heads, Heads)
+    assert isinstance(heads.app, FastAPI)
+    walked = [context.path for context in iter_route_contexts(heads.app.routes)]
     assert None not in walked, "a route without a path: say here how it is walked"
     found = {re.sub(r"\{[^}]*\}", "1", str(path)) for path in walked}
     assert {"/health", "/ready", "/api/v1/jobs", "/api/v1/jobs/1", "/api/v1/results/1", "/api/v1/openapi.json"} <= found

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from backtest_pipelines.api.opened_workspace import OpenedWorkspace
 
 if TYPE_CHECKING:
     from backtest_pipelines.executions.rendering import Rendered
+
+_JSON: Final = json.JSONEncoder(allow_nan=False)
 
 
 def rendered_once_given(workspace: OpenedWorkspace, fingerprint: str, variant: str, symbol: str) -> Rendered | None:
@@ -36,4 +38,4 @@ def with_members(rendering: bytes, more: Mapping[str, object]) -> bytes:
 
 
 def _dumps(content: Mapping[str, object]) -> bytes:
-    return json.dumps(content, allow_nan=False).encode()
+    return _JSON.encode(content).encode()

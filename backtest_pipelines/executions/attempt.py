@@ -46,7 +46,7 @@ class Attempt:
             **self._fields(),
             variant=question.variant.name,
             symbol=question.symbol,
-            parameters=canonical_json(question.canonical()),
+            parameters=question.canonical_text,
             outcome="completed",
             cached=tier is not None,
             tier=tier,

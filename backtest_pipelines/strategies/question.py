@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import cached_property
 from itertools import pairwise
 from typing import Literal, TypeAlias
 
+from backtest_pipelines.canonical import canonical_json
 from backtest_pipelines.errors import BadRequestError
 from backtest_pipelines.market.symbols import SYMBOLS
 from backtest_pipelines.strategies import catalogue
@@ -31,7 +33,7 @@ class Phase:
     end: date
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Question:
     """What a backtest is asked. Build it with `ask`, which checks everything.
 
@@ -76,6 +78,11 @@ class Question:
                 None if self.brokerage_inr_per_order is None else str(self.brokerage_inr_per_order)
             ),
         }
+
+    @cached_property
+    def canonical_text(self) -> str:
+        """The same as text, made once: a question that a server knows is asked again and again."""
+        return canonical_json(self.canonical())
 
 
 def ask(  # noqa: PLR0913 - the parts of a question, all but two by keyword

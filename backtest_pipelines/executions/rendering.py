@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +12,7 @@ from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.results.answer import Answer
 from backtest_pipelines.results.codec import CorruptAnswerError, decode
 from backtest_pipelines.results.exports import records
-from backtest_pipelines.results.store import Tier
+from backtest_pipelines.results.store import Place, Tier
 
 KIND: Final = "json"
 _ROW_COUNT_BYTES: Final = 4
@@ -39,36 +40,26 @@ class Rendered:
     computed: Answer | None = None
 
 
-def kept_rendering(place: tuple[str, str, str], workspace: Workspace) -> Rendered | None:
-    """Return a valid answer whose JSON is kept, or None where it is not.
-
-    Parameters
-    ----------
-    place : (str, str, str)
-        Fingerprint, variant and symbol.
-    workspace : Workspace
+def kept_renderings(places: Sequence[Place], workspace: Workspace) -> dict[Place, Rendered]:
+    """Return the valid answers whose JSON is kept, for one question to Redis.
 
     Raises
     ------
     UnavailableError
         If it is not known what was invalidated.
     """
-    packed = workspace.answers.look_up_rendering(*place, KIND)
-    if packed is None:
-        return None
-    return Rendered(packed[_ROW_COUNT_BYTES:], int.from_bytes(packed[:_ROW_COUNT_BYTES], "big"), "redis")
+    found = workspace.answers.look_up_renderings(places, KIND)
+    return {place: _unpacked(packed) for place, packed in zip(places, found, strict=True) if packed is not None}
 
 
-def found_rendering(place: tuple[str, str, str], workspace: Workspace) -> Rendered | None:
-    """Return a valid answer as JSON, kept as that or made of the answer, or None where it must be computed.
+def made_of_kept_answer(place: Place, workspace: Workspace) -> Rendered | None:
+    """Return a valid answer that is kept, but not as JSON; None where it must be computed.
 
     Raises
     ------
     UnavailableError
         If its file cannot be read, or it is not known what was invalidated.
     """
-    if kept := kept_rendering(place, workspace):
-        return kept
     found = workspace.answers.look_up(*place)
     return None if found is None else _made(place, workspace, decode(found.bytes), found.tier, found.kept_s)
 
@@ -81,8 +72,8 @@ def rendered(named: Named, workspace: Workspace, *, use_cache: bool) -> Rendered
     UnavailableError
         If a file cannot be read or written.
     """
-    if use_cache and (kept := kept_rendering(named.place, workspace)):
-        return kept
+    if use_cache and (kept := kept_renderings([named.place], workspace)):
+        return kept[named.place]
     given = answer(named, workspace, use_cache=use_cache)
     return _made(named.place, workspace, decode(given.bytes), given.tier, given.kept_s)
 
@@ -96,8 +87,8 @@ def rendered_once_given(fingerprint: str, variant: str, symbol: str, workspace: 
         If its file cannot be read.
     """
     place = (fingerprint, variant, symbol)
-    if kept := kept_rendering(place, workspace):
-        return kept
+    if kept := kept_renderings([place], workspace):
+        return kept[place]
     try:
         found = workspace.answers.files.read_with_time(fingerprint)
         decoded = decode(found[0]) if found else None
@@ -109,9 +100,11 @@ def rendered_once_given(fingerprint: str, variant: str, symbol: str, workspace: 
     return _made(place, workspace, decoded, "file", found[1])
 
 
-def _made(
-    place: tuple[str, str, str], workspace: Workspace, decoded: Answer, tier: Tier | None, kept_s: float
-) -> Rendered:
+def _unpacked(packed: bytes) -> Rendered:
+    return Rendered(packed[_ROW_COUNT_BYTES:], int.from_bytes(packed[:_ROW_COUNT_BYTES], "big"), "redis")
+
+
+def _made(place: Place, workspace: Workspace, decoded: Answer, tier: Tier | None, kept_s: float) -> Rendered:
     """Make JSON of an answer, and keep it."""
     content = _json(decoded)
     packed = decoded.row_count.to_bytes(_ROW_COUNT_BYTES, "big") + content

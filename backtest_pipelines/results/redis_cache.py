@@ -152,10 +152,16 @@ class RedisCache:
 
     def get(self, name: str) -> Reply | None:
         """Return what Redis has under a key, or None where it is not available."""
+        replies = self.get_all((name,))
+        return None if replies is None else replies[0]
+
+    def get_all(self, names: Sequence[str]) -> list[Reply] | None:
+        """Return what Redis has under each of some keys, asked once, or None where it is not available."""
         try:
-            return Reply(*self._answer("MGET", name, GENERATION_KEY))
+            *values, generation = self._answer("MGET", *names, GENERATION_KEY)
         except UnavailableError:
             return None
+        return [Reply(value, generation) for value in values]
 
     def put(self, name: str, sealed: bytes) -> None:
         """Keep a sealed value for the time to live, unless it is larger than the limit."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from backtest_pipelines.errors import BugError, UnavailableError
 from backtest_pipelines.results.codec import CorruptAnswerError, verify
@@ -25,6 +25,8 @@ STAMP_AGE_S: Final = 1.0
 """For so long a stamp is believed that was read before, unless Redis tells of a new invalidation."""
 
 Tier = Literal["redis", "file"]
+Place: TypeAlias = tuple[str, str, str]
+"""Fingerprint, variant and symbol of an answer."""
 
 
 class Stamps(Protocol):
@@ -100,7 +102,7 @@ class AnswerStore:
             If the file or the stamps cannot be read. Redis being unavailable is no error.
         """
         name = key(fingerprint, variant, symbol)
-        reply = self._ask_redis(name)
+        reply = None if self.cache is None else self.cache.get(name)
         cached = self._valid(reply, name, ANSWER, variant, symbol)
         if cached is not None:
             kept_s, value = cached
@@ -157,9 +159,26 @@ class AnswerStore:
         UnavailableError
             If the stamps cannot be read. Redis being unavailable is no error.
         """
-        name = key(fingerprint, variant, symbol, kind)
-        cached = self._valid(self._ask_redis(name), name, kind, variant, symbol)
-        return None if cached is None else cached[1]
+        (found,) = self.look_up_renderings([(fingerprint, variant, symbol)], kind)
+        return found
+
+    def look_up_renderings(self, places: Sequence[Place], kind: str) -> list[bytes | None]:
+        """Return renderings of valid answers as `look_up_rendering` does, for one question to Redis.
+
+        Raises
+        ------
+        UnavailableError
+            If the stamps cannot be read.
+        """
+        names = [key(*place, kind) for place in places]
+        replies = None if self.cache is None or not names else self.cache.get_all(names)
+        if replies is None:
+            return [None] * len(places)
+        found = []
+        for (_, variant, symbol), name, reply in zip(places, names, replies, strict=True):
+            cached = self._valid(reply, name, kind, variant, symbol)
+            found.append(None if cached is None else cached[1])
+        return found
 
     def keep_rendering(
         self, fingerprint: str, variant: str, symbol: str, kind: str, value: bytes, *, kept_s: float
@@ -248,9 +267,6 @@ class AnswerStore:
         """Close the connections."""
         if self.cache:
             self.cache.close()
-
-    def _ask_redis(self, name: str) -> Reply | None:
-        return None if self.cache is None else self.cache.get(name)
 
     def _valid(
         self, reply: Reply | None, name: str, kind: str, variant: str, symbol: str

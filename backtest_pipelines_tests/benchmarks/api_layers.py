@@ -12,7 +12,7 @@ from typing import Any
 from backtest_pipelines.api.bodies import checked
 from backtest_pipelines.api.execute_request import ExecuteBody
 from backtest_pipelines.executions.answering import name
-from backtest_pipelines.executions.rendering import kept_rendering
+from backtest_pipelines.executions.rendering import kept_renderings
 from backtest_pipelines.executions.settings import settings_from
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.records.executions import Execution
@@ -42,7 +42,7 @@ def layers_ms(
     with Workspace(settings_from(environ, home=home)) as workspace:
         asked = ExecuteBody.model_validate(question).request()
         named = name(asked.question(), workspace)
-        assert kept_rendering(named.place, workspace) is not None
+        assert kept_renderings([named.place], workspace)
         row = Execution(
             variant=asked.variant,
             parameters="{}",
@@ -61,7 +61,7 @@ def layers_ms(
                 _median_ms(lambda: checked(ExecuteBody, dict(question)).request().question()),
             ),
             ("identity of the answer", _median_ms(lambda: name(named.question, workspace))),
-            ("the answer from Redis, verified", _median_ms(lambda: kept_rendering(named.place, workspace))),
+            ("the answer from Redis, verified", _median_ms(lambda: kept_renderings([named.place], workspace))),
             ("the row and its commit", _median_ms(lambda: workspace.records.insert(row))),
         ]
     rest = hit - sum(ms for _, ms in layers)

@@ -13,6 +13,7 @@ from typing import Final
 import uvicorn
 
 from backtest_pipelines.api.app import create_app
+from backtest_pipelines.api.joined_writes import JoiningProtocol
 from backtest_pipelines.api.listening import add_options, listening
 from backtest_pipelines.errors import BacktestError
 from backtest_pipelines.executions.settings import settings_from
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         host=given.host,
         port=given.port,
         loop="uvloop",
-        http="httptools",
+        http=JoiningProtocol,
         ws="websockets-sansio",
         ws_per_message_deflate=False,
         lifespan="on",

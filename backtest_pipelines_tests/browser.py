@@ -16,6 +16,7 @@ HAS_BROWSER = bool(_CHROMIUM and _CHROMEDRIVER)
 @contextmanager
 def browsing() -> Iterator[webdriver.Chrome]:
     """Run Chromium, which keeps a log of its network, and end it; where `HAS_BROWSER`."""
+    assert _CHROMIUM is not None
     options = webdriver.ChromeOptions()
     options.binary_location = _CHROMIUM
     options.set_capability("goog:loggingPrefs", {"performance": "ALL"})

@@ -41,7 +41,7 @@ class Installation:
         job: Json = answer.json()
         return job
 
-    def launched(self, **fields: object) -> Json:
+    def launched(self, **fields: Any) -> Json:
         """Submit a job, and wait for its run where the launch takes longer than a caller waits for it."""
         return self.wait(self.submit(**fields)["job_id"], lambda job: job["run_id"])
 

@@ -33,7 +33,7 @@ class Asked:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def invalidate(self, **selected: object) -> httpx.Response:
+    def invalidate(self, **selected: str | int) -> httpx.Response:
         return self.client.post("/api/v1/cache/invalidate", params=selected)
 
     def execute(self, variant: str) -> Executed:
@@ -93,7 +93,7 @@ def test_the_cache_tells_what_it_holds_and_is_invalidated_in_parts(asked: Asked)
     ],
 )
 def test_what_cannot_be_meant_invalidates_nothing(
-    asked: Asked, selected: dict[str, object], field: str, limit: str
+    asked: Asked, selected: dict[str, str | int], field: str, limit: str
 ) -> None:
     asked.execute(WEEKLY)
     refused = asked.invalidate(**selected)

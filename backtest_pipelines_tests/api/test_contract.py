@@ -288,14 +288,14 @@ def test_a_job_is_cancelled_with_204_also_twice_and_one_that_completed_with_409(
 
 
 def test_one_key_and_body_are_one_job_and_another_body_is_409(caller: Caller) -> None:
-    body = {"strategy_name": WEEKLY, "async_execution": True}
+    body: dict[str, Any] = {"strategy_name": WEEKLY, "async_execution": True}
     first, second = (caller.ask("POST", "execute", ACCEPTED, key="twice", **body) for _ in range(2))
     assert first == second
     caller.ask("POST", "execute", PROBLEM_OF_FIELD, 409, key="twice", **body, use_cache=False)
 
 
 def test_every_field_of_a_question_is_taken_at_the_top_level(caller: Caller) -> None:
-    question = {
+    question: dict[str, Any] = {
         "strategy_name": WEEKLY,
         "parameters": {"spot_adjustment_type": 1, "spot_adjustment": 2, "call_sell_position": 0.5, "symbol": "NIFTY"},
         "from_date": "2024-05-02",

@@ -143,7 +143,7 @@ def test_without_the_cache_it_is_computed_afresh(service: Service) -> None:
 
 
 def test_100_equal_questions_at_once_are_computed_once(service: Service) -> None:
-    position = {"parameters": {**PARAMETERS, "call_sell_position": 1.25}}
+    position: dict[str, Any] = {"parameters": {**PARAMETERS, "call_sell_position": 1.25}}
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda _: service.done(**position), range(100)))
     assert len({answer["execution_id"] for answer in answers}) == 100

@@ -59,7 +59,7 @@ def test_the_catalogue_says_what_can_be_asked(recorded: Recorded) -> None:
 
 
 def test_executions_are_listed_newest_first_by_variant_and_status(recorded: Recorded) -> None:
-    def ids(**wanted: object) -> list[int]:
+    def ids(**wanted: str | int) -> list[int]:
         answer = recorded.client.get("/api/v1/executions", params=wanted)
         assert answer.status_code == 200, answer.text
         return [execution["execution_id"] for execution in answer.json()]

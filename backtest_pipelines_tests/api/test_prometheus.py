@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import pytest
@@ -14,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from backtest_pipelines import __version__
 from backtest_pipelines.api.metric_families import LIMITS_S
 from backtest_pipelines.records.database import Database
-from backtest_pipelines.records.executions import Execution, ExecutionRecords
+from backtest_pipelines.records.executions import Door, Execution, ExecutionRecords
 from backtest_pipelines.records.jobs import JobRecords
 from backtest_pipelines.records.workers import Workers
 from backtest_pipelines_tests.api.processes import api
@@ -58,10 +59,10 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
             yield Monitored(client, database)
 
 
-def execution(variant: str, door: str, duration_ms: float, **more: object) -> Execution:
+def execution(variant: str, door: Door, duration_ms: float, **more: Any) -> Execution:
     return Execution(
         variant=variant, parameters="{}", symbol="NIFTY", door=door, started_at=STARTED, duration_ms=duration_ms, **more
-    )  # type: ignore[arg-type]
+    )
 
 
 def total(family: Metric, **labels: str) -> float:
@@ -99,7 +100,8 @@ def test_durations_are_counted_up_to_each_limit(monitored: Monitored) -> None:
     assert buckets == {**expected, "+Inf": len(DURATIONS_MS)}
     (count,) = (sample.value for sample in of if sample.name.endswith("_count"))
     (seconds,) = (sample.value for sample in of if sample.name.endswith("_sum"))
-    assert (count, seconds) == (len(DURATIONS_MS), pytest.approx(sum(DURATIONS_MS) / 1000))
+    assert count == len(DURATIONS_MS)
+    assert seconds == pytest.approx(sum(DURATIONS_MS) / 1000)
     assert len({tuple(sample.labels[name] for name in labels) for sample in family.samples}) == 3
 
 

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -120,7 +121,7 @@ def test_what_does_not_arrive_before_the_end_is_said(caplog: pytest.LogCaptureFi
 
 
 def test_a_web_server_that_is_away_is_waited_for_with_the_latest_answer() -> None:
-    sent: list[object] = []
+    sent: list[list[dict[str, Any]]] = []
 
     async def work(reports: Reports) -> None:
         values: dict[str, Value] = {"execution_id": 1}
@@ -133,7 +134,7 @@ def test_a_web_server_that_is_away_is_waited_for_with_the_latest_answer() -> Non
 
     reports = reporting(f"http://127.0.0.1:{free_port()}", work)
     assert (reports.sent, reports.skipped, reports.given_up) == (0, 1, 0)
-    ((content,),) = sent  # type: ignore[misc]
+    ((content,),) = sent
     assert content["data_version"] == SECOND
     assert "1 answers before it" in content["description"]
 

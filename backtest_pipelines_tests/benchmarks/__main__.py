@@ -9,10 +9,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
@@ -87,7 +90,7 @@ def _questions() -> list[Question]:
 
 def _engine(table: Table, view: MarketView) -> float:
     questions = _questions()
-    times = [_timed(lambda question=question: run(view, question)) for _ in range(20) for question in questions]
+    times = [_timed(partial(run, view, question)) for _ in range(20) for question in questions]
     table.add_row("one backtest to trades, rotating parameters", f"{_median_ms(times):.3f} ms", "0.6 ms")
     simple = ask(VARIANT)
     plain = [_timed(lambda: run(view, simple)) for _ in range(300)]
@@ -100,7 +103,7 @@ def _pandas(table: Table, view: MarketView, engine_ms: float) -> None:
     question = ask(VARIANT, "NIFTY", {"spot_adjustment_type": 3, "spot_adjustment": "1.5", "call_sell_position": "0.5"})
     ours = run(view, question).trades
     frame = pandas_ways.frame(view)
-    days = dict(iter(frame.groupby("session")))
+    days: dict[Any, pd.DataFrame] = dict(iter(frame.groupby("session")))
     spot = dict(zip(view.session.tolist(), view.index_close_paise.tolist(), strict=True))
     start = time.perf_counter()
     looped = pandas_ways.loop(
@@ -142,7 +145,7 @@ def _reached(view: MarketView) -> list[int]:
 
 def _assert_equal(ours: Trades, other: pd.DataFrame) -> None:
     call, future = ours.legs
-    columns = [
+    columns: list[npt.NDArray[np.integer[Any]]] = [
         ours.entry_date,
         ours.exit_date,
         call.strike_paise,
@@ -156,7 +159,7 @@ def _assert_equal(ours: Trades, other: pd.DataFrame) -> None:
 
 
 def _whole(table: Table, view: MarketView) -> None:
-    times = [_timed(lambda question=question: compute(view, question, "0" * 64)) for question in _questions()]
+    times = [_timed(partial(compute, view, question, "0" * 64)) for question in _questions()]
     table.add_row("trades, notices, equity, statistics, pivot", f"{_median_ms(times):.2f} ms", "4 ms")
 
 

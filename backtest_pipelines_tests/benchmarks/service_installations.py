@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from backtest_pipelines.executions.settings import VARIABLES, settings_from
 from backtest_pipelines.panel.store import PanelStore

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ __all__ = ["valkey", "valkey_process"]
 
 
 @pytest.fixture
-def own_home(home: Path, tmp_path: Path) -> Iterator[Path]:
+def own_home(home: Path, tmp_path: Path) -> Path:
     """A home with the panels of the market, whose answers this test alone has."""
     (tmp_path / "home").mkdir()
     shutil.copytree(home / "panel", tmp_path / "home" / "panel")

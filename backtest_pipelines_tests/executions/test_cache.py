@@ -13,7 +13,8 @@ import pytest
 
 from backtest_pipelines.errors import BadRequestError
 from backtest_pipelines.executions.cache import CacheStats, VariantCacheStats
-from backtest_pipelines.executions.execute import ExecutionRequest, execute
+from backtest_pipelines.executions.execute import execute
+from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.market.sample import write_sample_market

@@ -4,17 +4,19 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
 
 from backtest_pipelines.errors import BadRequestError, MissingDataError
 from backtest_pipelines.executions import answering
+from backtest_pipelines.executions.compute import compute
 from backtest_pipelines.executions.execute import Executed, execute
 from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.settings import Settings
@@ -56,9 +58,8 @@ def workspace(tmp_path: Path, panel: Path) -> Iterator[Workspace]:
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Fingerprints of what was computed."""
     found: list[str] = []
-    compute: Callable[..., Answer] = answering.compute
 
-    def counting(*arguments: object) -> Answer:
+    def counting(*arguments: Any) -> Answer:
         found.append(str(arguments[-1]))
         time.sleep(0.05)
         return compute(*arguments)
@@ -132,7 +133,6 @@ def test_an_equal_question_that_ends_just_after_the_look_up_is_not_computed_agai
 def test_a_failure_is_shared_by_those_who_wait_and_not_kept(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compute = answering.compute
     ready = threading.Event()
 
     def fails(*_: object) -> Answer:

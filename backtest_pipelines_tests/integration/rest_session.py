@@ -20,7 +20,7 @@ class RestSession:
 
     http: httpx.Client
 
-    def get(self, path: str, **query: object) -> Any:
+    def get(self, path: str, **query: str | int) -> Any:
         return _content(self.http.get(f"/api/v1/{path}", params=query))
 
     def execute(self, key: str | None = None, **fields: object) -> Json:
@@ -28,7 +28,7 @@ class RestSession:
         content: Json = _content(self.http.post("/api/v1/execute", json=fields, headers=headers))
         return content
 
-    def invalidate(self, **selected: object) -> Json:
+    def invalidate(self, **selected: str | int) -> Json:
         content: Json = _content(self.http.post("/api/v1/cache/invalidate", params=selected))
         return content
 

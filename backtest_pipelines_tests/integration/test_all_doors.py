@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -100,14 +101,15 @@ def counted(session: RestSession) -> Counter[tuple[str, str]]:
 
 def asked_at_once(session: RestSession, count: Count) -> None:
     for number in range(40):
-        fields = {"strategy_name": (WEEKLY, T1)[number % 2], "parameters": {"call_sell_position": number % 5}}
+        variant = (WEEKLY, T1)[number % 2]
+        fields: dict[str, Any] = {"strategy_name": variant, "parameters": {"call_sell_position": number % 5}}
         if number % 8 == 7:
             answer = session.http.post("/api/v1/execute", json={**fields, "from_date": NO_DATA})
             assert answer.status_code == 404, answer.text
-            count.add(fields["strategy_name"], cached=None)
+            count.add(variant, cached=None)
         else:
             key = f"doors-{number}" if number % 3 == 0 else None
-            count.add(fields["strategy_name"], cached=session.execute(key, **fields)["cached"])
+            count.add(variant, cached=session.execute(key, **fields)["cached"])
             if key:
                 session.execute(key, **fields)  # the same job: not counted again
         time.sleep(0.05)
@@ -121,15 +123,15 @@ def asked_by_jobs(session: RestSession, count: Count) -> None:
         if number % 4 == 3:
             fields["from_date"] = NO_DATA
         key = f"job-of-doors-{number}"
-        accepted = patiently(lambda key=key, fields=fields: session.execute(key, **fields, async_execution=True))
+        accepted = patiently(partial(session.execute, key, **fields, async_execution=True))
         jobs.append((variant, accepted["job_id"]))
         if number % 5 == 4:
-            patiently(lambda job_id=accepted["job_id"]: session.http.delete(f"/api/v1/jobs/{job_id}"))
+            patiently(partial(session.http.delete, f"/api/v1/jobs/{accepted['job_id']}"))
         time.sleep(0.3)
     for variant, job_id in jobs:
-        job = patiently(lambda job_id=job_id: session.ended(job_id))
+        job = patiently(partial(session.ended, job_id))
         done = job["status"] == "completed"
-        on_record = patiently(lambda job=job: session.recorded(job["execution_id"]))
+        on_record = patiently(partial(session.recorded, job["execution_id"]))
         count.add(variant, cached=on_record["cached"] if done else None)
 
 

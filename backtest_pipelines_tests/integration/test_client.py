@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -105,7 +106,7 @@ def test_a_job_that_fails_says_why_and_its_log_shows_the_step(client: Client) ->
 
 
 def test_a_whole_session_over_http(session: RestSession) -> None:
-    question = {"strategy_name": T2, "parameters": {"call_sell_position": 3.5, "symbol": "NIFTY"}}
+    question: dict[str, Any] = {"strategy_name": T2, "parameters": {"call_sell_position": 3.5, "symbol": "NIFTY"}}
     assert session.http.get("/health").json() == {"status": "ok"}
     assert {WEEKLY, T2} <= {strategy["name"] for strategy in session.get("strategies")}
     session.settle()
@@ -155,7 +156,7 @@ def test_a_whole_session_over_http(session: RestSession) -> None:
 
 
 def test_one_key_sent_twice_at_once_is_one_job_with_one_run(session: RestSession, installation: Installation) -> None:
-    question = {"strategy_name": T2, "parameters": {"call_sell_position": 4.5}, "async_execution": True}
+    question: dict[str, Any] = {"strategy_name": T2, "parameters": {"call_sell_position": 4.5}, "async_execution": True}
     with ThreadPoolExecutor(2) as pool:
         accepted = list(pool.map(lambda _: session.execute("at-once", **question), range(2)))
     assert accepted[0]["job_id"] == accepted[1]["job_id"]
@@ -168,7 +169,7 @@ def test_one_key_sent_twice_at_once_is_one_job_with_one_run(session: RestSession
 
 
 def test_a_job_that_is_cancelled_has_failed_as_cancelled(session: RestSession) -> None:
-    question = {"strategy_name": T2, "use_cache": False, "async_execution": True}
+    question: dict[str, Any] = {"strategy_name": T2, "use_cache": False, "async_execution": True}
     # More than the workers take at once, so that the last one still waits.
     accepted = [session.execute(**question) for _ in range(8)]
     last = accepted[-1]["job_id"]

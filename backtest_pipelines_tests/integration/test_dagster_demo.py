@@ -21,7 +21,7 @@ def test_the_demo_answers_on_the_users_files_twice_and_stops_everything(tmp_path
     write_small_market(data)
     (data / "notes.txt").write_text("not a file of the exchange")
     (data / "fo03MAY2024bhav.csv").write_text("cut off")
-    command = [*DEMO, "--home", home, "--data", data]
+    command = [*DEMO, "--home", str(home), "--data", str(data)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False, env=os.environ | PATIENT)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "bad file, left out: fo03MAY2024bhav.csv: holds no row" in done.stdout

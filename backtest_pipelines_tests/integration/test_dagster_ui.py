@@ -128,7 +128,7 @@ def test_the_ui_is_read_behind_the_login(installation: Installation, browser: we
 
 def network(browser: webdriver.Chrome) -> list[tuple[str, dict[str, Any]]]:
     """Return what happened on the network since the last look."""
-    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]  # type: ignore[no-untyped-call]
     return [(message["method"], message["params"]) for message in messages]
 
 

@@ -78,7 +78,7 @@ def _documented_order(row: Row) -> tuple[date, date, int, str]:
     return (
         row["entry_date"] or row["date"],
         row["exit_date"] or date.min,
-        list(NoticeKind).index(NoticeKind(row["kind"])),
+        [kind.value for kind in NoticeKind].index(row["kind"]),
         row["leg"],
     )
 

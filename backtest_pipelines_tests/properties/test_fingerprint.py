@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from backtest_pipelines_tests.reference.market import IndexClose, Market, Quote
 SESSIONS = [date(2025, 2, 3) + timedelta(days=n) for n in (0, 1, 2, 3, 4, 7, 8, 9, 10, 11)]
 DATES = {"from_date": SESSIONS[1], "to_date": SESSIONS[-2]}
 INSIDE, BEFORE, AFTER = SESSIONS[4], SESSIONS[0], SESSIONS[-1]
-BASE = {
+BASE: dict[str, Any] = {
     "variant": "call_sell_future_buy_weekly",
     "symbol": "NIFTY",
     "parameters": {"spot_adjustment_type": 1, "spot_adjustment": "1.5", "call_sell_position": "0.5"},
@@ -72,7 +73,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> PanelStore:
     return stored(tmp_path_factory.mktemp("base") / "files", market())
 
 
-CHANGES = [
+CHANGES: list[dict[str, Any]] = [
     {"variant": "call_sell_future_buy_t1"},
     {"symbol": "BANKNIFTY"},
     {"parameters": {**BASE["parameters"], "spot_adjustment_type": 2}},
@@ -91,11 +92,11 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=str)
-def test_every_part_of_the_question_changes_the_fingerprint(store: PanelStore, change: dict[str, object]) -> None:
+def test_every_part_of_the_question_changes_the_fingerprint(store: PanelStore, change: dict[str, Any]) -> None:
     assert key(store, ask(**{**BASE, **change})) != key(store, ask(**BASE))
 
 
-SAME = [
+SAME: list[dict[str, Any]] = [
     {"parameters": dict(reversed(list(BASE["parameters"].items())))},
     {"parameters": {"spot_adjustment_type": "1", "spot_adjustment": 1.5, "call_sell_position": Decimal("0.50")}},
     {"parameters": {**BASE["parameters"], "spot_adjustment_type": np.int64(1), "spot_adjustment": np.float64(1.5)}},
@@ -108,7 +109,7 @@ SAME = [
 
 
 @pytest.mark.parametrize("change", SAME, ids=str)
-def test_another_way_to_ask_the_same_does_not(store: PanelStore, change: dict[str, object]) -> None:
+def test_another_way_to_ask_the_same_does_not(store: PanelStore, change: dict[str, Any]) -> None:
     assert key(store, ask(**{**BASE, **change})) == key(store, ask(**BASE))
 
 
@@ -127,14 +128,20 @@ def test_a_revision_of_the_variant_changes_it(store: PanelStore) -> None:
 
 Change = Callable[[Quote], Quote]
 
+
+def more(amount: Decimal | None, by: str) -> Decimal:
+    assert amount is not None
+    return amount + Decimal(by)
+
+
 DATA_CHANGES: dict[str, Change] = {
     "close": lambda q: replace(q, close=q.close + Decimal("0.01")),
     "contracts": lambda q: replace(q, contracts=q.contracts + 1),
-    "turnover": lambda q: replace(q, turnover_inr=q.turnover_inr + Decimal("0.01")),
+    "turnover": lambda q: replace(q, turnover_inr=more(q.turnover_inr, "0.01")),
     "lot size": lambda q: replace(q, lot_size=50),
     "strike": lambda q: replace(q, strike=q.strike + 50),
     "expiry": lambda q: replace(q, expiry=q.expiry + timedelta(days=7)),
-    "underlying": lambda q: replace(q, underlying=q.underlying + Decimal("0.05")),
+    "underlying": lambda q: replace(q, underlying=more(q.underlying, "0.05")),
 }
 
 
@@ -144,7 +151,7 @@ def changed(change: Change, session: date) -> Market:
     return Market(
         [
             change(q)
-            if q.session == session and q.symbol == "NIFTY" and (of_all or (q.instrument, q.strike) == ("CE", 23000))
+            if q.session == session and q.symbol == "NIFTY" and (of_all or (q.instrument == "CE" and q.strike == 23000))
             else q
             for q in market().quotes
         ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -121,7 +122,7 @@ def test_rows_go_in_batches_that_leave_room_for_others(tmp_path: Path, monkeypat
     monkeypatch.setattr(pruning, "LARGEST_BATCH_ROWS", 50)
     monkeypatch.setattr(pruning, "_FIRST_BATCH_ROWS", 10)
     pauses: list[float] = []
-    monkeypatch.setattr(pruning.time, "sleep", pauses.append)
+    monkeypatch.setattr(time, "sleep", pauses.append)
     with Database(tmp_path / "executions.sqlite") as database:
         add(database, 200, days=40)
         assert prune_executions(database, older_than_s=30 * DAY_S, most=MANY).count == 200

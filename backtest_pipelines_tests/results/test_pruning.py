@@ -13,7 +13,6 @@ import pytest
 from backtest_pipelines.results import pruning
 from backtest_pipelines.results.files import AnswerFiles
 from backtest_pipelines.results.pruning import NOTED_S, prune_answers
-from backtest_pipelines.retention import files as files_module
 from backtest_pipelines.retention.limits import DAY_S, IN_USE_S
 from backtest_pipelines.retention.pruned import Pruned
 from backtest_pipelines_tests.results.samples import fingerprint, value
@@ -67,7 +66,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kept:
 def test_old_answers_go_and_then_the_least_recently_used(
     kept: Kept, oldest: float | None, most_bytes: int, expected: list[int]
 ) -> None:
-    limits = {"older_than_s": MUCH if oldest is None else kept.age_s(oldest), "most_bytes": most_bytes}
+    limits: dict[str, Any] = {"older_than_s": MUCH if oldest is None else kept.age_s(oldest), "most_bytes": most_bytes}
     times_s = [kept.now_s - kept.age_s(number) for number in range(5)]
     planned = kept.prune(**limits, dry_run=True)
     assert kept.left() == [0, 1, 2, 3, 4]
@@ -104,7 +103,7 @@ def test_a_use_is_noted_once_in_a_while(kept: Kept, monkeypatch: pytest.MonkeyPa
     before_ns = path.stat().st_ctime_ns
     for later_s, is_noted in ((NOTED_S - 60, False), (NOTED_S + 60, True)):
         now_s = time.time() + later_s
-        monkeypatch.setattr(files_module.time, "time", lambda now_s=now_s: now_s)
+        monkeypatch.setattr(time, "time", lambda now_s=now_s: now_s)
         kept.files.read(fingerprint(1))
         monkeypatch.undo()
         assert (path.stat().st_ctime_ns > before_ns) == is_noted

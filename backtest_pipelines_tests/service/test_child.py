@@ -1,5 +1,6 @@
 """What a worker's child does while Postgres is away, with a real one that is paused, stopped and started again."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -106,7 +107,7 @@ def test_where_postgres_stays_away_the_process_ends_rather_than_fail_the_step(
     def end(status: int) -> None:
         raise Ended(status)
 
-    monkeypatch.setattr(child_module.os, "_exit", end)
+    monkeypatch.setattr(os, "_exit", end)
     server.stop()
     try:
         with pytest.raises(Ended, match=str(child_module.FENCED_STATUS)):
@@ -147,8 +148,8 @@ def test_a_run_is_tried_again_where_its_step_failed_as_the_storage_was_away(
     with pytest.raises((OperationalError, ZeroDivisionError)) as caught:
         fail(instance, server)
     error = serializable_error_info_from_exc_info((caught.type, caught.value, caught.tb))
-    ends = {
-        dg.DagsterEventType.STEP_FAILURE: StepFailureData(error, None),
+    ends: dict[dg.DagsterEventType, StepFailureData | JobFailureData] = {
+        dg.DagsterEventType.STEP_FAILURE: StepFailureData(error, None),  # type: ignore[no-untyped-call]
         dg.DagsterEventType.RUN_FAILURE: JobFailureData(error, RunFailureReason.STEP_FAILURE),
     }
     for kind, data in ends.items():

@@ -12,6 +12,9 @@ from types import SimpleNamespace
 
 import dagster as dg
 import pytest
+from dagster._core.execution import context_creation_job
+from dagster._daemon.auto_run_reexecution import auto_run_reexecution
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 from backtest_pipelines.service import dagster_private as private
 
@@ -113,7 +116,8 @@ def test_a_file_whose_tables_are_not_whole_is_made_whole(tmp_path: Path) -> None
 
 
 def test_the_daemon_launches_a_retry_again_where_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    module, launched = private.auto_run_reexecution, []
+    module = auto_run_reexecution
+    launched: list[str] = []
 
     def launch_at_the_third_time(run: dg.DagsterRun, _context: object) -> None:
         launched.append(run.run_id)
@@ -139,7 +143,7 @@ def test_the_daemon_launches_a_retry_again_where_that_failed(monkeypatch: pytest
 
 def test_the_dequeuer_does_not_say_each_second_that_it_may_start_nothing(caplog: pytest.LogCaptureFixture) -> None:
     private.silence_the_dequeuer()
-    daemon = private.QueuedRunCoordinatorDaemon(interval_seconds=1)
+    daemon = QueuedRunCoordinatorDaemon(interval_seconds=1)
     queued = {"run_coordinator": {"module": "dagster", "class": "QueuedRunCoordinator"}}
     with dg.DagsterInstance.local_temp(overrides=queued) as instance, caplog.at_level(logging.INFO, "dagster.daemon"):
         run = instance.create_run_for_job(job_of_nothing)
@@ -164,7 +168,7 @@ def job_of_nothing() -> None:
 def test_a_run_logs_by_the_logger_that_was_set(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    module = private.context_creation_job
+    module = context_creation_job
     monkeypatch.setattr(module, "default_system_loggers", module.default_system_loggers)  # type: ignore[attr-defined]
 
     @dg.op

@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ VARIANT = "call_sell_future_buy_weekly"
         ({"costs": True, "brokerage_inr_per_order": -1}, "brokerage_inr_per_order: got -1"),
     ],
 )
-def test_a_bad_request_names_field_value_and_limit(change: dict[str, object], message: str) -> None:
+def test_a_bad_request_names_field_value_and_limit(change: dict[str, Any], message: str) -> None:
     with pytest.raises(BadRequestError, match=message):
         ask(**{"variant": VARIANT, **change})
 

@@ -32,7 +32,7 @@ ANSWER: Final = "answer"
 GENERATION_KEY: Final = "backtest:generation:v2"
 _LAYOUT: Final = "v2"
 _BATCH: Final = 1000  # keys of one reply: a millisecond of the server's time
-_READ_SIZE_BYTES: Final = 256 * 1024  # of one system call: a typical answer in one or two
+_READ_SIZE_BYTES: Final = 64 * 1024  # of one system call: for a larger buffer memory is mapped each time
 _NO_LIMIT: Final = 2**31 - 1  # of connections: there are as many as threads that ask at the same time
 _MB: Final = 1024 * 1024
 

@@ -8,6 +8,8 @@ INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps
 # Invented and real prices do not share a home.
 HOME_FOLDER := $(CURDIR)/.backtest$(if $(DATA),/own)
+# Hundreds of processes are started here, each of which would compile the program.
+unexport PYTHONDONTWRITEBYTECODE
 # One more than cores, on two of them: many tests wait for processes.
 WORKERS ?= 3
 ROUNDS ?= 1

@@ -10,7 +10,7 @@ from backtest_pipelines.executions.workspace import Workspace
 from backtest_pipelines.panel.view import MarketView
 from backtest_pipelines.results.codec import CorruptAnswerError, encode
 from backtest_pipelines.results.fingerprint import fingerprint
-from backtest_pipelines.results.store import Tier
+from backtest_pipelines.results.store import Place, Tier
 from backtest_pipelines.strategies.question import Question
 
 
@@ -31,7 +31,7 @@ class Named:
     fingerprint: str
 
     @property
-    def place(self) -> tuple[str, str, str]:
+    def place(self) -> Place:
         """Where the answer is kept: fingerprint, variant and symbol."""
         return self.fingerprint, self.question.variant.name, self.question.symbol
 

@@ -151,24 +151,13 @@ class AnswerStore:
         self._put(key(fingerprint, variant, symbol), value, kept_s)
         return kept_s
 
-    def look_up_rendering(self, fingerprint: str, variant: str, symbol: str, kind: str) -> bytes | None:
-        """Return a rendering of a valid answer, or None where it must be made.
+    def look_up_renderings(self, places: Sequence[Place], kind: str) -> list[bytes | None]:
+        """Return renderings of valid answers, or None where they must be made, for one question to Redis.
 
         Raises
         ------
         UnavailableError
             If the stamps cannot be read. Redis being unavailable is no error.
-        """
-        (found,) = self.look_up_renderings([(fingerprint, variant, symbol)], kind)
-        return found
-
-    def look_up_renderings(self, places: Sequence[Place], kind: str) -> list[bytes | None]:
-        """Return renderings of valid answers as `look_up_rendering` does, for one question to Redis.
-
-        Raises
-        ------
-        UnavailableError
-            If the stamps cannot be read.
         """
         names = [key(*place, kind) for place in places]
         replies = None if self.cache is None or not names else self.cache.get_all(names)

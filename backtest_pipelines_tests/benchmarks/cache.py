@@ -51,7 +51,7 @@ def main() -> None:
         _add(
             table,
             "a rendering of 15 kB from Redis",
-            _times(lambda: store.look_up_rendering(*PLACE, "json")),
+            _times(lambda: store.look_up_renderings([PLACE], "json")),
             "p50 0.15 ms",
         )
         _add(table, "an answer of 105 kB from Redis, verified", _times(lambda: store.look_up(*PLACE)), "")

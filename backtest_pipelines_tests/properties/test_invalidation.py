@@ -64,7 +64,7 @@ class Invalidation(RuleBasedStateMachine):
 
     @rule(process=processes, question=questions)
     def look_up_rendering(self, process: int, question: tuple[str, str, str]) -> None:
-        rendering = self.stores[process].look_up_rendering(*question, "json")
+        (rendering,) = self.stores[process].look_up_renderings([question], "json")
         if rendering is not None:
             assert float(rendering) > self.stamps.before_s(*question[1:]), "an invalidated rendering was served"
 

@@ -52,10 +52,10 @@ def test_a_rendering_is_kept_by_its_kind_for_as_long_as_an_answer(
     stores: list[AnswerStore], valkey: ValkeyServer
 ) -> None:
     store, other = stores
-    assert store.look_up_rendering(*QUESTION, "json") is None
+    assert store.look_up_renderings([QUESTION], "json") == [None]
     keep(store)
-    assert other.look_up_rendering(*QUESTION, "json") == b"{}"
-    assert other.look_up_rendering(*QUESTION, "csv") is None
+    assert other.look_up_renderings([QUESTION], "json") == [b"{}"]
+    assert other.look_up_renderings([QUESTION], "csv") == [None]
     with valkey.client() as client:
         times = [client.ttl(key(*QUESTION, kind)) for kind in ("answer", "json")]
     assert 3590 < min(times) <= max(times) <= 3600
@@ -67,7 +67,7 @@ def test_a_damaged_rendering_is_none_with_a_warning(
     keep(stores[0])
     with valkey.client() as client:
         client.append(key(*QUESTION, "json"), b" ")
-        assert stores[0].look_up_rendering(*QUESTION, "json") is None
+        assert stores[0].look_up_renderings([QUESTION], "json") == [None]
         assert "damaged json in Redis, removed" in caplog.text
         assert not client.exists(key(*QUESTION, "json"))
 
@@ -82,11 +82,11 @@ def test_after_a_stamp_and_a_purge_all_copies_are_misses_everywhere(
     with valkey.client() as client:
         assert client.keys("*:v2:*") == []
     assert [tier(store) for store in stores] == [None, None]
-    assert [store.look_up_rendering(*QUESTION, "json") for store in stores] == [None, None]
+    assert [store.look_up_renderings([QUESTION], "json") for store in stores] == [[None], [None]]
     assert stores[1].read(fingerprint(0)) == value()  # as past executions do
     keep(stores[1])
     assert [tier(store) for store in stores] == ["redis", "redis"]
-    assert stores[0].look_up_rendering(*QUESTION, "json") == b"{}"
+    assert stores[0].look_up_renderings([QUESTION], "json") == [b"{}"]
 
 
 def test_what_a_reader_puts_into_redis_late_is_no_hit_for_anybody(
@@ -113,7 +113,7 @@ def test_what_a_reader_puts_into_redis_late_is_no_hit_for_anybody(
     with valkey.client() as client:
         assert len(client.keys("*:v2:*")) == 2
         assert store.cached_answers().total() == 0
-        assert [store.look_up_rendering(*QUESTION, "json") for store in stores] == [None, None]
+        assert [store.look_up_renderings([QUESTION], "json") for store in stores] == [[None], [None]]
         assert [tier(store) for store in stores] == [None, None]
         assert client.keys("*:v2:*") == []
 
@@ -155,7 +155,7 @@ def test_what_redis_held_during_its_outage_is_a_miss_when_it_returns(
         assert len(client.keys("*:v2:*")) == 4
     assert stores[1].cached_answers().total() == 0
     assert [tier(store) for store in stores] == [None, None]
-    assert [store.look_up_rendering(*QUESTION, "json") for store in stores] == [None, None]
+    assert [store.look_up_renderings([QUESTION], "json") for store in stores] == [[None], [None]]
     assert stores[0].purge() == 1  # the other one
     for store in stores:
         store.close()
@@ -203,7 +203,7 @@ def test_without_redis_there_is_nothing_to_purge_or_count(tmp_path: Path, stamps
     with pytest.raises(UnavailableError, match="no Redis is configured"):
         store.cached_answers()
     keep(store)
-    assert store.look_up_rendering(*QUESTION, "json") is None
+    assert store.look_up_renderings([QUESTION], "json") == [None]
 
 
 def test_a_large_answer_comes_from_its_file(valkey: ValkeyServer, tmp_path: Path, stamps: MemoryStamps) -> None:
@@ -211,5 +211,5 @@ def test_a_large_answer_comes_from_its_file(valkey: ValkeyServer, tmp_path: Path
     store = AnswerStore(AnswerFiles(tmp_path), stamps, RedisCache(settings))
     keep(store)
     assert [tier(store) for _ in range(2)] == ["file", "file"]
-    assert store.look_up_rendering(*QUESTION, "json") == b"{}"
+    assert store.look_up_renderings([QUESTION], "json") == [b"{}"]
     store.close()

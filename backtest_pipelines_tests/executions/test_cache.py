@@ -6,7 +6,6 @@ import dataclasses
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -17,22 +16,11 @@ from backtest_pipelines.executions.execute import execute
 from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.executions.workspace import Workspace
-from backtest_pipelines.market.sample import write_sample_market
-from backtest_pipelines.panel.ingest import exchange_files, ingest
-from backtest_pipelines.panel.store import PanelStore
 from backtest_pipelines.results.redis_cache import RedisSettings
 from backtest_pipelines_tests.servers import ValkeyServer
 
 WEEKLY, T1 = "call_sell_future_buy_weekly", "call_sell_future_buy_t1"
 REQUESTS = [ExecutionRequest(variant, symbol) for variant in (WEEKLY, T1) for symbol in ("NIFTY", "BANKNIFTY")]
-
-
-@pytest.fixture(scope="module")
-def panel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("market")
-    write_sample_market(folder / "files", first=date(2024, 7, 1), last=date(2024, 7, 31))
-    assert not ingest(exchange_files(folder / "files"), PanelStore(folder / "panel")).bad
-    return folder / "panel"
 
 
 @pytest.fixture(params=["with Redis", "without Redis", "Redis away"])

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -21,9 +20,6 @@ from backtest_pipelines.executions.execute import Executed, execute
 from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.executions.workspace import Workspace
-from backtest_pipelines.market.sample import write_sample_market
-from backtest_pipelines.panel.ingest import exchange_files, ingest
-from backtest_pipelines.panel.store import PanelStore
 from backtest_pipelines.records.executions import AlreadyRecordedError
 from backtest_pipelines.results.answer import Answer
 from backtest_pipelines.results.redis_cache import key
@@ -33,14 +29,6 @@ from backtest_pipelines_tests.servers import ValkeyServer
 
 VARIANT = "call_sell_future_buy_weekly"
 REQUEST = ExecutionRequest(VARIANT, parameters={"spot_adjustment_type": 3, "spot_adjustment": "1"})
-
-
-@pytest.fixture(scope="module")
-def panel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("market")
-    write_sample_market(folder / "files", first=date(2024, 7, 1), last=date(2024, 8, 30))
-    assert not ingest(exchange_files(folder / "files"), PanelStore(folder / "panel")).bad
-    return folder / "panel"
 
 
 def home(tmp_path: Path, panel: Path) -> Path:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,6 @@ from backtest_pipelines.executions.request import ExecutionRequest
 from backtest_pipelines.executions.serve import Served, serve, serve_found
 from backtest_pipelines.executions.settings import Settings
 from backtest_pipelines.executions.workspace import Workspace
-from backtest_pipelines.market.sample import write_sample_market
-from backtest_pipelines.panel.ingest import exchange_files, ingest
-from backtest_pipelines.panel.store import PanelStore
 from backtest_pipelines.results.redis_cache import key
 from backtest_pipelines_tests.servers import ValkeyServer
 
@@ -25,14 +21,6 @@ SHIFTED = replace(WEEKLY, parameters={"call_sell_position": 1})
 NEVER_ASKED = replace(WEEKLY, parameters={"call_sell_position": 2})
 AFRESH = replace(WEEKLY, use_cache=False)
 NO_DATA = replace(WEEKLY, symbol="FINNIFTY", from_date="2031-01-01")
-
-
-@pytest.fixture(scope="module")
-def panel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("market")
-    write_sample_market(folder / "files", first=date(2024, 7, 1), last=date(2024, 7, 31))
-    assert not ingest(exchange_files(folder / "files"), PanelStore(folder / "panel")).bad
-    return folder / "panel"
 
 
 @pytest.fixture

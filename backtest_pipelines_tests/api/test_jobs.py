@@ -115,11 +115,11 @@ def test_a_job_is_created_once_and_its_request_comes_back_in_one_form(service: I
         "brokerage_inr_per_order": None,
         "use_cache": True,
     }
+    job = service.wait(job["job_id"], lambda job: job["run_id"])
     again = service.client.post("/api/v1/jobs", json=job["request"], headers={"Idempotency-Key": "one"})
-    assert (again.status_code, again.json()["job_id"]) == (200, job["job_id"])
+    assert (again.status_code, again.json()["job_id"], again.json()["run_id"]) == (200, job["job_id"], job["run_id"])
     other = service.client.post("/api/v1/jobs", json={**REQUEST, "costs": True, "request_id": "one"})
     assert problem(other, 409)["field"] == "request_id"
-    service.wait(job["job_id"], lambda job: job["run_id"])
     assert service.runs(job["job_id"]) == ["QUEUED"]
 
 

@@ -296,7 +296,7 @@ def test_late_replies_never_answer_another_question(own_valkey: ValkeyServer) ->
     for thread in threads:
         thread.join()
     cache.close()
-    assert len(replies) > 20
+    assert len(replies) > 100
     assert [name for name, value in replies if value != name.encode()] == []
 
 

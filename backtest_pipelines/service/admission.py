@@ -21,6 +21,7 @@ from backtest_pipelines.service.dagster_private import (
     GlobalOpConcurrencyLimitsCounter,
     TagConcurrencyLimitsCounter,
 )
+from backtest_pipelines.service.ended_runs import settle
 
 PAGE_RUNS = 200
 ENTER_S = 2.0
@@ -60,10 +61,14 @@ def claim_next(instance: dg.DagsterInstance, claims: Claims, admission: Admissio
     if not _enter(admission, owner):
         return None
     try:
-        admissible, waiting = _admissible(instance, claims.held())
-        for run in admissible:
+        active, waiting = _sorted_out(instance, held := claims.held())
+        for record in active:
+            if record.dagster_run.run_id not in held:
+                settle(instance, claims, record.dagster_run.run_id)
+        for run in _within_limits(instance, active, [record for record in waiting if _pause_is_over(record)]):
             if claims.take(run.run_id, owner):
-                return Claimed(run, others_wait=waiting > 1)
+                return Claimed(run, others_wait=len(waiting) > 1)
+            settle(instance, claims, run.run_id)
         return None
     finally:
         admission.leave(owner)
@@ -78,15 +83,10 @@ def _enter(admission: Admission, owner: str) -> bool:
     return True
 
 
-def _admissible(instance: dg.DagsterInstance, held: Mapping[str, Claim]) -> tuple[list[dg.DagsterRun], int]:
-    """Return the waiting runs that may start now, the first one first, and how many wait in all."""
-    active, waiting = _sorted_out(instance, held)
-    return _within_limits(instance, active, [record for record in waiting if _pause_is_over(record)]), len(waiting)
-
-
 def _within_limits(
     instance: dg.DagsterInstance, active: Sequence[dg.RunRecord], waiting: list[dg.RunRecord]
 ) -> list[dg.DagsterRun]:
+    """Return the waiting runs that may start now, the first one first."""
     if not waiting:
         return []
     config = instance.get_concurrency_config()

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import FrameType
 from typing import Any
 
@@ -125,8 +126,10 @@ class Child:
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{time.time_ns()}"
         self._under_way: _Execution | None = None
         self._write_event = instance.handle_new_event
+        self._write_status = instance.run_storage.handle_run_event
         # The instance of this process alone: its writes go through the fence.
         instance.handle_new_event = self._write_event_if_ours  # type: ignore[method-assign]
+        instance.run_storage.handle_run_event = self._write_status_if_ours  # type: ignore[method-assign]
         self._claims.prune(KEEP_CLAIMS_S)
         self._workers.prune(KEEP_WORKERS_S)
 
@@ -210,8 +213,7 @@ class Child:
         execution = self._under_way
 
         def write() -> None:
-            if execution is not None and time.monotonic() - execution.renewed_s > FRESH_S:
-                self._renew(execution)
+            self._be_sure_that_it_is_ours()
             if tags := _retry_tags(event.dagster_event):
                 self._instance.add_run_tags(event.run_id, tags)
             self._write_event(event, **keywords)
@@ -226,6 +228,18 @@ class Child:
             os._exit(FENCED_STATUS)
         if execution is not None and event.run_id == execution.run_id and event.dagster_event is not None:
             execution.is_over |= event.dagster_event.event_type in _LAST_EVENTS
+
+    def _write_status_if_ours(
+        self, run_id: str, event: dg.DagsterEvent, update_timestamp: datetime | None = None
+    ) -> None:
+        """Write the status that follows from an event: this process may have stood still since that was written."""
+        self._be_sure_that_it_is_ours()
+        self._write_status(run_id, event, update_timestamp)
+
+    def _be_sure_that_it_is_ours(self) -> None:
+        execution = self._under_way
+        if execution is not None and time.monotonic() - execution.renewed_s > FRESH_S:
+            self._renew(execution)
 
     def _renew(self, execution: _Execution) -> bool:
         """Renew the claim and return whether a cancel is wanted; end this process if the run is not ours any more."""

@@ -30,6 +30,7 @@ from backtest_pipelines.service.dagster_private import (
     code_server_answers,
     stock_process_lives,
 )
+from backtest_pipelines.service.ended_runs import report_end_again
 
 logger = logging.getLogger(__name__)
 
@@ -127,6 +128,8 @@ class BellLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
             self._claims.release(run.run_id, claim.owner)
         elif not self._claims.give_away(run.run_id):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
+        if report_end_again(self._instance, run.run_id):
+            return CheckRunHealthResult(WorkerStatus.SUCCESS)
         reason, is_final = self._reason(run, claim)
         tags = {RETRY_STRATEGY_TAG: "ALL_STEPS"} | ({MAX_RETRIES_TAG: "0"} if is_final else {})
         self._instance.add_run_tags(run.run_id, tags)

@@ -51,14 +51,7 @@ async def execute(request: Request) -> Response:
     services: Services = request.state.services
     if asked.key is None and not asked.is_async:
         return await _answered(services, asked)
-    job, is_new = await services.call(
-        services.jobs.add,
-        request_id=asked.key,
-        body_digest=asked.digest,
-        variant=asked.question.variant.name,
-        symbol=asked.question.symbol,
-        request=asked.text,
-    )
+    job, is_new = await asked.job.add(services)
     if asked.is_async:
         if is_new:
             launcher: Launcher = request.state.launcher

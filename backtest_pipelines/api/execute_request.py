@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Final
@@ -11,7 +10,7 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError
 
 from backtest_pipelines.api.bodies import IDEMPOTENCY_KEY, REQUEST_ID, checked, json_of, read_body
-from backtest_pipelines.api.job_request import canonical_text
+from backtest_pipelines.api.job_request import JobRequest, canonical_text
 from backtest_pipelines.api.question_fields import (
     PARAMETERS_SCHEMA,
     SYMBOL_SCHEMA,
@@ -107,14 +106,10 @@ class ExecuteRequest:
     key: str | None
 
     @property
-    def text(self) -> str:
-        """The request in its one JSON form: bodies that ask the same have the same."""
-        return canonical_text(self.question, costs=self.request.costs, use_cache=self.request.use_cache)
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the text and of how it is to be answered, in hexadecimal digits."""
-        return hashlib.sha256(f"execute {self.is_async} {self.text}".encode()).hexdigest()
+    def job(self) -> JobRequest:
+        """The same as a request for a job."""
+        text = canonical_text(self.question, costs=self.request.costs, use_cache=self.request.use_cache)
+        return JobRequest(self.key, self.question, text, f"execute {self.is_async} ")
 
 
 async def execute_request(request: Request) -> ExecuteRequest:

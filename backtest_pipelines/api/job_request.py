@@ -22,9 +22,11 @@ from backtest_pipelines.api.question_fields import (
     UseCache,
     VariantName,
 )
+from backtest_pipelines.api.services import Services
 from backtest_pipelines.canonical import canonical_json
 from backtest_pipelines.errors import BadRequestError
 from backtest_pipelines.executions.request import ExecutionRequest
+from backtest_pipelines.records.jobs import Job
 from backtest_pipelines.strategies.question import Question
 
 
@@ -67,20 +69,40 @@ class JobRequest:
     ----------
     request_id : str or None
         The caller's own id of the request.
-    variant, symbol : str
+    question : Question
+        What it asks.
     text : str
         The request in its one JSON form: bodies that ask the same have the same.
+    how : str
+        How it is to be answered, where that is part of what a request id stands for.
     """
 
     request_id: str | None
-    variant: str
-    symbol: str
+    question: Question
     text: str
+    how: str = ""
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the text, in hexadecimal digits."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        """SHA-256 of the text and of how it is to be answered, in hexadecimal digits."""
+        return hashlib.sha256(f"{self.how}{self.text}".encode()).hexdigest()
+
+    async def add(self, services: Services) -> tuple[Job, bool]:
+        """Put the job on record; return it, and whether it is new: one that has the same id and digest is not.
+
+        Raises
+        ------
+        RequestConflictError
+            If the id is another request's.
+        """
+        return await services.call(
+            services.jobs.add,
+            request_id=self.request_id,
+            body_digest=self.digest,
+            variant=self.question.variant.name,
+            symbol=self.question.symbol,
+            request=self.text,
+        )
 
 
 async def job_request(request: Request) -> JobRequest:
@@ -96,7 +118,7 @@ async def job_request(request: Request) -> JobRequest:
     body = checked(JobBody, _with_header(request, json_of(await read_body(request))))
     question = body.question()
     text = canonical_text(question, costs=body.costs, use_cache=body.use_cache)
-    return JobRequest(body.request_id, question.variant.name, question.symbol, text)
+    return JobRequest(body.request_id, question, text)
 
 
 def canonical_text(question: Question, *, costs: bool, use_cache: bool) -> str:

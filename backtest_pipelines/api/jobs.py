@@ -43,14 +43,7 @@ router = APIRouter(prefix="/jobs", tags=["jobs"])
 async def submit(request: Request, services: WithServices, launcher: WithLauncher) -> Response:
     """Accept a job. A request id that is known with this body names its job, which is answered with 200."""
     asked = await job_request(request)
-    job, is_new = await services.call(
-        services.jobs.add,
-        request_id=asked.request_id,
-        body_digest=asked.digest,
-        variant=asked.variant,
-        symbol=asked.symbol,
-        request=asked.text,
-    )
+    job, is_new = await asked.add(services)
     if is_new:
         await launcher.launch(job)
         job = await _known(services, job.job_id)

@@ -8,14 +8,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from backtest_pipelines.executions.settings import Limits, settings_from
+from backtest_pipelines.executions.settings import settings_from
 from backtest_pipelines.graphql.names import WILL_RETRY_TAG
 from backtest_pipelines.records.claims import LEASE_S, Admission, Claims
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.service.admission import claim_next
-from backtest_pipelines.service.bell import Bell, celery_app
-from backtest_pipelines.service.child import FENCED_STATUS, FRESH_S, Child, _Execution
 from backtest_pipelines.service.dagster_private import WorkerStatus
+from backtest_pipelines.service.fence import FENCED_STATUS, FRESH_S, Execution, Fence
 from backtest_pipelines.service.launcher import BellLauncher
 from backtest_pipelines_tests.service.test_admission import queue
 
@@ -127,11 +126,9 @@ def test_a_process_that_stood_still_between_an_event_and_its_status_does_not_wri
     opened: tuple[dg.DagsterInstance, Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     instance, database = opened
-    settings = settings_from({"REDIS_HOST": "127.0.0.1", "REDIS_PORT": "9"})
-    child = Child(instance, database, Limits(), Bell(celery_app(settings)))
-    run_id = taken(instance, database, dg.DagsterRunStatus.QUEUED)  # by another
-    execution = _Execution(run_id, 0.0, float("inf"))  # the claim was looked at just now
-    child._under_way = execution
+    run_id = taken(instance, database, dg.DagsterRunStatus.QUEUED)
+    fence = Fence(instance, Claims(database), "another")
+    fence.under_way = execution = Execution(run_id, 0.0, float("inf"))  # the claim was looked at just now
     store = instance.event_log_storage.store_event
 
     def store_and_stand_still(entry: dg.EventLogEntry) -> None:

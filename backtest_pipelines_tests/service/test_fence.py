@@ -1,4 +1,4 @@
-"""What a worker's child does while Postgres is away, with a real one that is paused, stopped and started again."""
+"""What a worker's child writes while Postgres is away, with a real one that is paused, stopped and started again."""
 
 import os
 import time
@@ -12,22 +12,22 @@ import pytest
 from dagster._utils.error import serializable_error_info_from_exc_info
 from sqlalchemy.exc import OperationalError
 
-from backtest_pipelines.executions.settings import Limits, settings_from
+from backtest_pipelines.executions.settings import settings_from
 from backtest_pipelines.records import postgres as postgres_module
 from backtest_pipelines.records.claims import Admission, Claims
 from backtest_pipelines.records.database import Database
-from backtest_pipelines.service import child as child_module
-from backtest_pipelines.service.bell import Bell, celery_app
-from backtest_pipelines.service.child import FRESH_S, Child, _Execution
+from backtest_pipelines.service import fence as fence_module
 from backtest_pipelines.service.dagster_private import (
     JobFailureData,
     RunFailureReason,
     StepFailureData,
     replace_lost_connections,
 )
+from backtest_pipelines.service.fence import FRESH_S, Execution, Fence
 from backtest_pipelines_tests.postgres import PostgresServer
 
 CONNECT_S = 0.3
+OWNER = "host:1:1"
 
 Fail = Callable[[dg.DagsterInstance, PostgresServer], None]
 
@@ -59,14 +59,12 @@ def opened(server: PostgresServer, tmp_path: Path) -> Iterator[tuple[dg.DagsterI
 
 
 def begun(instance: dg.DagsterInstance, database: Database) -> str:
-    """Return a run that a child of this process has under way, and whose claim it has not looked at for long."""
-    settings = settings_from({"REDIS_HOST": "127.0.0.1", "REDIS_PORT": "9"})
-    child = Child(instance, database, Limits(), Bell(celery_app(settings)))
+    """Return a run that this process has under way, and whose claim it has not looked at for long."""
     run = instance.create_run_for_job(job_of_nothing)
-    assert Admission(database).enter(child._owner)
-    assert Claims(database).take(run.run_id, child._owner)
+    assert Admission(database).enter(OWNER)
+    assert Claims(database).take(run.run_id, OWNER)
     seen_s = time.monotonic() - FRESH_S - 1
-    child._under_way = _Execution(run.run_id, seen_s, seen_s)
+    Fence(instance, Claims(database), OWNER).under_way = Execution(run.run_id, seen_s, seen_s)
     return run.run_id
 
 
@@ -102,7 +100,7 @@ def test_where_postgres_stays_away_the_process_ends_rather_than_fail_the_step(
 ) -> None:
     instance, database = opened
     run_id = begun(instance, database)
-    monkeypatch.setattr(child_module, "DATABASE_BACK_S", 0.5)
+    monkeypatch.setattr(fence_module, "DATABASE_BACK_S", 0.5)
 
     def end(status: int) -> None:
         raise Ended(status)
@@ -110,7 +108,7 @@ def test_where_postgres_stays_away_the_process_ends_rather_than_fail_the_step(
     monkeypatch.setattr(os, "_exit", end)
     server.stop()
     try:
-        with pytest.raises(Ended, match=str(child_module.FENCED_STATUS)):
+        with pytest.raises(Ended, match=str(fence_module.FENCED_STATUS)):
             instance.report_dagster_event(started(run_id), run_id)
     finally:
         server.start()

@@ -13,7 +13,7 @@ from backtest_pipelines_tests.api.processes import Api, api
 from backtest_pipelines_tests.api.upstream import Upstream, upstream
 
 JSON = {"Content-Type": "application/json"}
-CLIENT = httpx.Client(trust_env=False)
+CLIENT = httpx.Client(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
 MUTATION = {"query": "mutation { __typename }"}
 
 

@@ -74,8 +74,13 @@ class Guarded:
             connection.close()
 
 
-CLIENT = httpx.Client(trust_env=False, timeout=20, cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])))
-"""Keeps no cookies: each request shows what its test says."""
+CLIENT = httpx.Client(
+    trust_env=False,
+    timeout=20,
+    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+    limits=httpx.Limits(max_keepalive_connections=0),
+)
+"""Keeps no cookies and no connections: each request shows what its test says."""
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from backtest_pipelines.graphql.names import JOB_ID_TAG
 from backtest_pipelines.logs import log_context
 from backtest_pipelines.records.claims import Admission, Claims
 from backtest_pipelines.records.database import Database
-from backtest_pipelines.records.jobs import Job, JobRecords
+from backtest_pipelines.records.jobs import JobRecords
 from backtest_pipelines.records.workers import Workers
 from backtest_pipelines.service.admission import claim_next
 from backtest_pipelines.service.bell import Bell
@@ -89,13 +89,17 @@ class Child:
         claimed = claim_next(self._instance, self._claims, self._admission, self._owner)
         if claimed is None:
             return
-        run_id = claimed.run.run_id
+        run, run_id = claimed.run, claimed.run.run_id
         self._fence.under_way = execution = Execution(run_id, heard_s, heard_s)
         with log_context(run_id=run_id):
             try:
-                execution.job = self._job_of(claimed.run)
+                job = self._jobs.get(run.tags[JOB_ID_TAG]) if JOB_ID_TAG in run.tags else None
+                # A user's own re-execution has the tag, too, and answers no job.
+                execution.job = job if job is not None and job.run_id == run_id else None
+                # A web server that stood still may have queued a run late, whose job has another one by then.
+                is_wanted = job is execution.job or run.parent_run_id is not None
                 with execution.logs():
-                    if self._may_begin(run_id):
+                    if self._may_begin(run_id, is_wanted=is_wanted):
                         self._execute(execution)
             finally:
                 self._fence.under_way = None
@@ -105,13 +109,13 @@ class Child:
         if claimed.others_wait:
             self._bell.ring()
 
-    def _may_begin(self, run_id: str) -> bool:
-        """Report the start, unless the run was cancelled since, or loses its worker each time."""
+    def _may_begin(self, run_id: str, *, is_wanted: bool) -> bool:
+        """Report the start, unless the run is not wanted any more, or loses its worker each time."""
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             self._claims.release(run_id, self._owner)
             return False
-        if run.status == dg.DagsterRunStatus.CANCELING or not self._is_wanted(run):
+        if run.status == dg.DagsterRunStatus.CANCELING or not is_wanted:
             self._instance.report_run_canceled(run)
             return False
         claim = self._claims.get(run_id)
@@ -129,19 +133,6 @@ class Child:
             )
             self._instance.report_dagster_event(event, run_id=run_id)
         return True
-
-    def _job_of(self, run: dg.DagsterRun) -> Job | None:
-        """Return the job that the run answers: a user's own re-execution has its tag, and answers none."""
-        job_id = run.tags.get(JOB_ID_TAG)
-        return None if job_id is None else self._jobs.of_run(job_id, run.run_id)
-
-    def _is_wanted(self, run: dg.DagsterRun) -> bool:
-        """Say whether the run is still the one of its job: a web server that stood still may have queued it late."""
-        job_id = run.tags.get(JOB_ID_TAG)
-        if job_id is None or run.parent_run_id is not None:
-            return True
-        job = self._jobs.get(job_id)
-        return job is None or job.run_id == run.run_id
 
     def _execute(self, execution: Execution) -> None:
         with _signals(execution), capture_interrupts():

@@ -42,7 +42,8 @@ UPDATE claims SET state = 'lost' WHERE run_id = ? AND (state = 'lost' OR {_STALE
 """  # noqa: S608
 _WITHHOLD: Final = f"""
 INSERT INTO claims (run_id, owner, state, beat_s, since_s) VALUES (?, '', 'cancelled', {{now}}, {{now}})
-ON CONFLICT (run_id) DO UPDATE SET state = 'cancelled' WHERE claims.state = 'cancelled' OR ({_STALE})
+ON CONFLICT (run_id) DO UPDATE SET state = 'cancelled', beat_s = excluded.beat_s
+WHERE claims.state = 'cancelled' OR ({_STALE})
 """  # noqa: S608
 _SELECT: Final = """
 SELECT run_id, owner, state, {now} - beat_s, {now} - since_s, cancel_requested, deaths FROM claims
@@ -60,7 +61,7 @@ class Claim:
         Empty where a run was withheld before anybody took it.
     state : {"held", "lost", "cancelled", "done"}
     beat_age_s : float
-        Since the owner's last sign of life.
+        Since the owner's last sign of life, or since the run was withheld.
     held_s : float
         Since this owner took it.
     cancel_requested : bool

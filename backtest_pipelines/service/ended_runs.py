@@ -9,6 +9,7 @@ once more, and all that follows from an end follows from that.
 from __future__ import annotations
 
 import logging
+import time
 
 import dagster as dg
 
@@ -19,7 +20,7 @@ logger = logging.getLogger(__name__)
 _ENDS = {dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED}
 
 
-def report_end_again(instance: dg.DagsterInstance, run_id: str) -> bool:
+def report_end_again(instance: dg.DagsterInstance, run_id: str, since_s: float = 0.0) -> bool:
     """Report the end that the log of a run tells, where its status does not; return whether the run has ended.
 
     Parameters
@@ -27,15 +28,17 @@ def report_end_again(instance: dg.DagsterInstance, run_id: str) -> bool:
     instance : DagsterInstance
     run_id : str
         Of a run that no process may write to: its claim is not held.
+    since_s : float
+        For so long at least must the log have told it.
     """
     run = instance.get_run_by_id(run_id)
     if run is None or run.is_finished:
         return True
     ends = instance.get_records_for_run(run_id, of_type=_ENDS, limit=1, ascending=False).records
-    if not ends or ends[0].event_log_entry.dagster_event is None:
+    if not ends or time.time() - ends[0].timestamp < since_s:
         return False
     logger.warning("Run %s was %s, and its log tells its end", run_id, run.status.value)
-    instance.report_dagster_event(ends[0].event_log_entry.dagster_event, run_id)
+    instance.report_dagster_event(ends[0].event_log_entry.get_dagster_event(), run_id)
     return True
 
 
@@ -50,7 +53,10 @@ def settle(instance: dg.DagsterInstance, claims: Claims, run_id: str) -> None:
         Of a run whose status is not an end. One that is claimed, or that can be, stays as it is.
     """
     claim = claims.get(run_id)
-    if claim is None or claim.state == "held" or report_end_again(instance, run_id):
+    if claim is None or claim.state == "held":
+        return
+    # A claim is done once the status was written; who took one away, or withheld it, may be about to write it.
+    if report_end_again(instance, run_id, 0.0 if claim.state == "done" else LEASE_S):
         return
     run = instance.get_run_by_id(run_id)
     if run is not None and claim.state == "cancelled" and claim.beat_age_s > LEASE_S:

@@ -1,6 +1,7 @@
 """Runs whose status does not say that they have ended: set back by one who stood still, or left by one who died."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -58,6 +59,13 @@ def status_of(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
     return run.status
 
 
+def report_without_its_status(instance: dg.DagsterInstance, run_id: str, kind: str) -> None:
+    """Report an event as a process does that stands still, or dies, before it writes the status."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(instance.run_storage, "handle_run_event", lambda *_: None)
+        instance.report_dagster_event(event(dg.DagsterEventType[kind]), run_id)
+
+
 def let_the_lease_pass(database: Database) -> None:
     with database.connection() as connection:
         connection.execute("UPDATE claims SET beat_s = beat_s - ?", LEASE_S + 1)
@@ -103,15 +111,29 @@ def test_a_run_is_cancelled_whose_cancel_came_no_further_than_its_claim(
     assert status_of(instance, run_id) == dg.DagsterRunStatus.CANCELED
 
 
-@pytest.mark.parametrize("end", ["RUN_SUCCESS", "RUN_FAILURE"])
-def test_a_run_whose_process_died_between_its_end_and_its_status_is_not_taken_for_lost(
-    opened: tuple[dg.DagsterInstance, Database], end: str, monkeypatch: pytest.MonkeyPatch
+def test_the_end_of_a_run_that_was_given_away_is_left_to_who_reports_it_just_now(
+    opened: tuple[dg.DagsterInstance, Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     instance, database = opened
     run_id = taken(instance, database, dg.DagsterRunStatus.STARTED)
-    with monkeypatch.context() as patch:
-        patch.setattr(instance.run_storage, "handle_run_event", lambda *_: None)
-        instance.report_dagster_event(event(dg.DagsterEventType[end]), run_id)
+    let_the_lease_pass(database)
+    assert Claims(database).give_away(run_id)
+    report_without_its_status(instance, run_id, "RUN_FAILURE")
+    assert claim_next(instance, Claims(database), Admission(database), OWNER) is None
+    assert status_of(instance, run_id) == dg.DagsterRunStatus.STARTED
+    later_s = time.time() + LEASE_S
+    monkeypatch.setattr(time, "time", lambda: later_s)
+    assert claim_next(instance, Claims(database), Admission(database), OWNER) is None
+    assert status_of(instance, run_id) == dg.DagsterRunStatus.FAILURE
+
+
+@pytest.mark.parametrize("end", ["RUN_SUCCESS", "RUN_FAILURE"])
+def test_a_run_whose_process_died_between_its_end_and_its_status_is_not_taken_for_lost(
+    opened: tuple[dg.DagsterInstance, Database], end: str
+) -> None:
+    instance, database = opened
+    run_id = taken(instance, database, dg.DagsterRunStatus.STARTED)
+    report_without_its_status(instance, run_id, end)
     let_the_lease_pass(database)
     run = instance.get_run_by_id(run_id)
     assert run is not None

@@ -278,16 +278,18 @@ def test_a_released_claim_is_done(claims: Claims, admitted: str, database: Datab
     assert not claims.give_away("r")
 
 
-def test_old_claims_are_deleted_when_they_are_not_held(claims: Claims, database: Database) -> None:
+def test_claims_are_deleted_that_gave_no_sign_of_life_for_long(
+    claims: Claims, database: Database, admitted: str
+) -> None:
     claims.take("done", "stock:1")
     claims.release("done", "stock:1")
     claims.withhold("cancelled")
-    claims.take("held", "stock:1")
+    claims.take("left behind", "stock:1")
+    claims.take("alive", admitted)
     assert claims.prune(60) == 0
     grow_stale(database, 61)
+    claims.beat("alive", admitted)
     claims.withhold("young")
-    assert claims.prune(60) == 2
-    assert claims.get("done") is None
-    assert claims.get("cancelled") is None
+    assert claims.prune(60) == 3
     assert claims.get("young") is not None
-    assert list(claims.held()) == ["held"]
+    assert list(claims.held()) == ["alive"]

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -91,7 +91,7 @@ def configure_logging(settings: LogSettings, process: str, level: str = "info") 
     level : str
         Where the settings name none.
     """
-    handler = logging.StreamHandler() if settings.file is None else _FollowingHandler(settings.file)
+    handler = logging.StreamHandler(_own_stderr()) if settings.file is None else _FollowingHandler(settings.file)
     handler.setFormatter(_JsonFormatter(process) if settings.format == "json" else _TextFormatter(process))
     root = logging.getLogger()
     for other in list(root.handlers):
@@ -106,11 +106,12 @@ def configure_logging(settings: LogSettings, process: str, level: str = "info") 
 
 
 class _FollowingHandler(logging.StreamHandler[TextIO]):
-    """Writes on stderr, a file; soon after that was renamed, a new one becomes the process's stdout and stderr."""
+    """Writes to the file that stderr is; soon after that was renamed, to a new one, which stdout and stderr become."""
 
     def __init__(self, file: Path) -> None:
-        super().__init__()
+        super().__init__(_own_stderr())
         self._file = file
+        self._renamed: os.stat_result | None = None
         self._looked_s = 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -124,12 +125,27 @@ class _FollowingHandler(logging.StreamHandler[TextIO]):
         super().emit(record)
 
     def _follow(self) -> None:
-        with suppress(FileNotFoundError):
-            if os.path.samestat(self._file.stat(), os.fstat(_STDERR)):
-                return
-        with self._file.open("ab") as opened:
-            for number in (_STDOUT, _STDERR):
-                os.dup2(opened.fileno(), number)
+        own = self.stream.fileno()
+        written = os.fstat(own)
+        if not self._is_there(written):
+            with self._file.open("ab") as opened:
+                os.dup2(opened.fileno(), own, inheritable=False)
+            self._renamed = written
+        for number in (_STDOUT, _STDERR):
+            # Where one is captured just now, it follows when it is back.
+            if self._renamed is not None and os.path.samestat(os.fstat(number), self._renamed):
+                os.dup2(own, number)
+
+    def _is_there(self, written: os.stat_result) -> bool:
+        try:
+            return os.path.samestat(self._file.stat(), written)
+        except FileNotFoundError:
+            return False
+
+
+def _own_stderr() -> TextIO:
+    """Return a way of its own to what stderr is now: while the output of a step is captured, stderr is another."""
+    return os.fdopen(os.dup(_STDERR), "w", encoding="utf-8", errors="backslashreplace")
 
 
 class _TextFormatter(logging.Formatter):

@@ -6,13 +6,14 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backtest_pipelines.errors import BadRequestError
 from backtest_pipelines.executions.settings import log_settings_from
-from backtest_pipelines.logs import LogSettings
+from backtest_pipelines.logs import LOOK_EACH_S, LogSettings
 
 HEAD = """
 import logging, threading, warnings
@@ -128,6 +129,36 @@ except OSError:
     assert "s3cret" not in text
     assert "postgresql+psycopg2://team:***@db:5432/backtest" in text
     assert "postgresql+psycopg2://:***@db:5432/backtest" in text
+
+
+def test_lines_go_to_the_log_while_stderr_is_captured_and_stderr_follows_the_log_afterwards(tmp_path: Path) -> None:
+    log, captured = tmp_path / "worker.log", tmp_path / "step.err"
+    code = f"""
+import os, time
+from pathlib import Path
+log = Path({str(log)!r})
+configure_logging(LogSettings(file=log), "worker")
+stderr, capture = os.dup(2), os.open({str(captured)!r}, os.O_WRONLY | os.O_CREAT)
+os.dup2(capture, 2)
+ours.info("before the turn")
+log.rename(log.with_suffix(".1"))
+time.sleep({2 * LOOK_EACH_S})
+ours.info("after the turn")
+os.write(2, b"of the step\\n")
+os.dup2(stderr, 2)
+time.sleep({2 * LOOK_EACH_S})
+ours.info("after the step")
+os.write(2, b"of the process\\n")
+"""
+    with log.open("ab") as file:
+        subprocess.run([sys.executable, "-c", HEAD + code], stdout=file, stderr=file, timeout=30, check=True)
+    assert [line.partition(" worker ")[2] or line for line in log.read_text().splitlines()] == [
+        "after the turn",
+        "after the step",
+        "of the process",
+    ]
+    assert log.with_suffix(".1").read_text().endswith(" worker before the turn\n")
+    assert captured.read_text() == "of the step\n"
 
 
 def test_the_settings_come_from_the_environment() -> None:

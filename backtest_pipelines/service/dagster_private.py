@@ -11,23 +11,25 @@ import signal
 import sqlite3
 import tempfile
 import uuid
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from dagster import DagsterInstance, DagsterRun, DefaultRunLauncher, LoggerDefinition
 from dagster._cli.api import _execute_run_command_body as execute_run
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.events import JobFailureData, RunFailureReason
 from dagster._core.execution import context_creation_job
+from dagster._core.execution.compute_logs import redirect_to_file
 from dagster._core.execution.plan.objects import StepFailureData
 from dagster._core.instance.config import ConcurrencyConfig
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
 from dagster._core.op_concurrency_limits_counter import GlobalOpConcurrencyLimitsCounter
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
 from dagster._core.run_coordinator.queued_run_coordinator import RunQueueConfig
+from dagster._core.storage import local_compute_log_manager
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.tags import (
@@ -40,6 +42,7 @@ from dagster._daemon.auto_run_reexecution import auto_run_reexecution
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserialize_value
+from dagster._utils import ensure_file
 from dagster._utils.interrupts import capture_interrupts, raise_interrupts_as
 from dagster._utils.tags import TagConcurrencyLimitsCounter
 from sqlalchemy import Engine, NullPool, create_engine, event
@@ -70,6 +73,7 @@ __all__ = [
     "TagConcurrencyLimitsCounter",
     "WorkerStatus",
     "capture_interrupts",
+    "capture_output_directly",
     "code_server_answers",
     "execute_run",
     "in_code_of_a_step",
@@ -87,6 +91,22 @@ def log_runs_by(logger: logging.Logger) -> None:
     """Let the runs of this process log by a logger, where their config names none, and not in colours on stderr."""
     definition = LoggerDefinition(lambda _context: logger)
     context_creation_job.default_system_loggers = lambda _: [(definition, {})]  # type: ignore[attr-defined,assignment]
+
+
+def capture_output_directly() -> None:
+    """Have what steps write to stdout and stderr go to the files that Dagster shows, and nowhere else.
+
+    For each step Dagster starts four processes, two of them Pythons, that copy it to this process's own output, too:
+    a fifth of a short run, on two cores.
+    """
+    local_compute_log_manager.mirror_stream_to_file = _written_to_file  # type: ignore[attr-defined,assignment]
+
+
+@contextmanager
+def _written_to_file(stream: TextIO, path: str) -> Iterator[None]:
+    ensure_file(path)
+    with redirect_to_file(stream, path):
+        yield
 
 
 def stock_process_lives(launcher: DefaultRunLauncher, run_id: str) -> bool:

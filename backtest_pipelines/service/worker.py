@@ -26,7 +26,12 @@ from backtest_pipelines.records.database import Database
 from backtest_pipelines.records.workers import Workers
 from backtest_pipelines.service.bell import SWEPT_EXPIRES_S, TASK, Bell, celery_app
 from backtest_pipelines.service.child import Child
-from backtest_pipelines.service.dagster_private import log_runs_by, quicken_run_files, replace_lost_connections
+from backtest_pipelines.service.dagster_private import (
+    capture_output_directly,
+    log_runs_by,
+    quicken_run_files,
+    replace_lost_connections,
+)
 from backtest_pipelines.service.hearing import Consumer, Hearing
 
 logger = logging.getLogger("backtest_pipelines.service.worker")  # also where this is the main module
@@ -49,6 +54,7 @@ def main() -> int:
         return error.exit_code
     configure_logging(settings.logs, "worker")
     celery_worker.safe_say = lambda text, _stream=None: logger.info(text)  # it says how it ends past every log
+    capture_output_directly()
     log_runs_by(logging.getLogger("backtest_pipelines.runs"))
     _import_definitions()
     gc.collect()

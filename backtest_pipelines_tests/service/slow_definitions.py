@@ -20,11 +20,16 @@ class SlowConfig(dg.Config):
     seconds: float = 0.0
     deaf: bool = False
     fault: str = "none"
+    says: str = ""
 
 
 @dg.op(retry_policy=RETRY_WHEN_UNAVAILABLE)
 def slow(context: dg.OpExecutionContext, config: SlowConfig) -> None:
     _witness(context.run_id, "begin")
+    if config.says:
+        context.log.info("log: %s", config.says)
+        os.write(1, f"stdout: {config.says}\n".encode())
+        os.write(2, f"stderr: {config.says}\n".encode())
     with dagster_failures():
         if config.fault == "kill":
             os.kill(os.getpid(), signal.SIGKILL)

@@ -4,6 +4,7 @@ import inspect
 import logging
 import signal
 import sqlite3
+import subprocess
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -11,8 +12,10 @@ from tomllib import loads
 from types import SimpleNamespace
 
 import dagster as dg
+import psutil
 import pytest
 from dagster._core.execution import context_creation_job
+from dagster._core.storage import local_compute_log_manager
 from dagster._daemon.auto_run_reexecution import auto_run_reexecution
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
@@ -79,6 +82,25 @@ def test_events_are_written_through_the_method_that_is_fenced() -> None:
     parameters = inspect.signature(dg.DagsterInstance.handle_new_event).parameters
     assert list(parameters) == ["self", "event", "batch_metadata"]
     assert "handle_new_event" in inspect.getsource(dg.DagsterInstance.report_dagster_event)
+
+
+def test_what_a_step_writes_is_captured_without_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stock = local_compute_log_manager.mirror_stream_to_file  # type: ignore[attr-defined]
+    monkeypatch.setattr(local_compute_log_manager, "mirror_stream_to_file", stock)  # as it is again afterwards
+    manager = local_compute_log_manager.LocalComputeLogManager(str(tmp_path))
+    this = psutil.Process()
+    before = set(this.children())
+    with capsys.disabled():
+        with manager.capture_logs(["stock"]):
+            assert len(set(this.children()) - before) == 4
+        private.capture_output_directly()
+        with manager.capture_logs(["ours"]):
+            assert set(this.children()) == before
+            subprocess.run(["echo", "of a child"], check=True)
+    assert manager.is_capture_complete(["ours"])
+    assert [(tmp_path / name).read_text() for name in ("ours.out", "ours.err")] == ["of a child\n", ""]
 
 
 def test_the_file_of_a_run_is_as_dagster_makes_it(tmp_path: Path) -> None:

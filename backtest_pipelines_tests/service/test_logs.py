@@ -24,6 +24,7 @@ from backtest_pipelines_tests.service.running import running_service
 
 NIFTY = {PARTITION_TAG: "NIFTY"}
 SECRET = "canary-6f1d"  # noqa: S105 - one that must not be seen again
+WORD = "canary-77b0"
 WEEKLY = "call_sell_future_buy_weekly"
 FIELDS = {
     *("at", "level", "logger", "message", "process", "pid"),
@@ -45,7 +46,7 @@ def test_every_line_is_json_with_the_ids_of_its_run_and_no_secret(tmp_path: Path
             executions = {run_id: ExecutionRecords(database).of_run(run_id) for run_id in (single, several)}
         pruning = service.web.launch("retention_job", {"ops": {"prune": {"config": {"most_runs": 1}}}})
         assert service.web.wait(pruning, 60) == "SUCCESS"
-        failed = service.web.launch_slow(fault="bug")
+        failed = service.web.launch_slow(fault="bug", says=WORD)
         service.web.wait(failed, 30)
         httpx.get(f"{service.url}/api/v1/jobs?token={SECRET}", headers={"Authorization": f"Bearer {SECRET}"})
         say_no_http(service.url)
@@ -82,6 +83,10 @@ def test_every_line_is_json_with_the_ids_of_its_run_and_no_secret(tmp_path: Path
     assert any("runs: 0 pruned" in line["message"] for line in worker if line["run_id"] == pruning)
     of_failed = [line for line in worker if line["run_id"] == failed]
     assert any("ZeroDivisionError" in f"{line['message']}{line['exception']}" for line in of_failed)
+    # What the code of a step writes by itself is captured for Dagster's UI, and is no line of ours.
+    assert [line["message"].endswith(f"log: {WORD}") for line in of_failed if WORD in line["message"]] == [True]
+    captured = {path.suffix: path.read_text() for path in (service.home / "dagster" / "storage" / failed).rglob("*.*")}
+    assert (captured[".out"], captured[".err"]) == (f"stdout: {WORD}\n", f"stderr: {WORD}\n")
     logs = [path.read_text(errors="replace") for path in (service.home / "logs").iterdir()]
     assert logs
     assert not any(SECRET in text for text in logs)

@@ -117,22 +117,28 @@ def installation(
 
 
 def clear_away(home: Path) -> int:
-    """Stop what a killed supervisor left on a home that is held, politely first; return how many processes led it."""
+    """Stop what a killed supervisor left on a home that is held, politely first; return how many processes led it.
+
+    One after the other, as it would have done: a worker without its broker waits for it to come back.
+    """
     state = read_state(home)
     if state is None:
         return 0
     leaders = [process.leader for process in reversed(state.processes) if process.leader is not None]
     left = [leader for leader in leaders if leader.members()]
     for leader in left:
-        leader.signal(SIGTERM)
-    wait_until(lambda: not any(leader.is_alive() for leader in left), lambda: parts.WORKER_STOP_S)
-    for leader in left:
-        leader.kill_session()
+        _end_session(leader)
     sockets = Path(state.sockets)
     if sockets.name.startswith(SOCKETS_PREFIX):
         shutil.rmtree(sockets, ignore_errors=True)
     remove_state(home)
     return len(left)
+
+
+def _end_session(leader: Leader) -> None:
+    leader.signal(SIGTERM)
+    wait_until(lambda: not leader.is_alive(), lambda: parts.WORKER_STOP_S)
+    leader.kill_session()
 
 
 def _ports(host: str, port: int) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import os
 import signal
 import sqlite3
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -48,10 +49,14 @@ from dagster._utils.tags import TagConcurrencyLimitsCounter
 from sqlalchemy import Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DisconnectionError
 
+from backtest_pipelines.graphql.names import WILL_RETRY_TAG
 from backtest_pipelines.service.patience import patiently
 
 DEQUEUER_THREAD = "dagster-daemon-QUEUED_RUN_COORDINATOR"
 """Name of the daemon's thread that moves runs from the queue to the launcher."""
+
+DECIDED_WITHIN_S = 5.0
+"""So long does the daemon wait for the status of a run whose end it has seen in its log."""
 
 __all__ = [
     "DEQUEUER_THREAD",
@@ -145,15 +150,33 @@ def retry_runs_patiently(for_s: float) -> None:
     """Have the daemon launch the retry of a run again where that failed, for some seconds.
 
     It would give the run up, whatever the reason: the code server or the database may be away just now. Until it is
-    done the daemon has not noted the failure as seen, so that one that is killed meanwhile begins anew.
+    done the daemon has not noted the failure as seen, so that one that is killed meanwhile begins anew. Nor does it
+    pass over a failure that it sees before the status, and whether the run is tried again, are written.
     """
-    launch = _launch_of_retries()
+    launch, decide = _launch_of_retries(), _decision_on_retries()
     auto_run_reexecution.retry_run = lambda *arguments: patiently(lambda: launch(*arguments), lambda _: True, for_s)
+    auto_run_reexecution.should_retry = lambda run, instance: decide(_once_decided(run, instance), instance)
 
 
 @cache
 def _launch_of_retries() -> Callable[..., None]:
     return auto_run_reexecution.retry_run
+
+
+@cache
+def _decision_on_retries() -> Callable[[DagsterRun, DagsterInstance], bool]:
+    return auto_run_reexecution.should_retry
+
+
+def _once_decided(run: DagsterRun, instance: DagsterInstance) -> DagsterRun:
+    """Wait for what is written of a run right after the event of its end."""
+    deadline_s = time.monotonic() + DECIDED_WITHIN_S
+    while True:
+        run = instance.get_run_by_id(run.run_id) or run
+        is_decided = run.is_finished and (not run.is_failure or WILL_RETRY_TAG in run.tags)
+        if is_decided or time.monotonic() > deadline_s:
+            return run
+        time.sleep(0.05)
 
 
 def silence_the_dequeuer() -> None:

@@ -8,6 +8,7 @@ import subprocess
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
+from threading import Timer
 from tomllib import loads
 from types import SimpleNamespace
 
@@ -151,7 +152,8 @@ def test_the_daemon_launches_a_retry_again_where_that_failed(monkeypatch: pytest
     monkeypatch.setattr(private, "_launch_of_retries", lambda: launch_at_the_third_time)
     private.retry_runs_patiently(30)
     with dg.DagsterInstance.ephemeral() as instance:
-        run_id = instance.create_run_for_job(job_of_nothing, tags={"dagster/will_retry": "true"}).run_id
+        run = instance.create_run_for_job(job_of_nothing, tags={"dagster/will_retry": "true"})
+        instance.report_run_failed(run)
         consumed = module.consume_new_runs_for_automatic_reexecution(
             SimpleNamespace(instance=instance),  # type: ignore[arg-type]
             instance.get_run_records(),
@@ -159,8 +161,26 @@ def test_the_daemon_launches_a_retry_again_where_that_failed(monkeypatch: pytest
         )
         list(consumed)
         (record,) = instance.get_run_records()
-    assert launched == [run_id] * 3
+    assert launched == [run.run_id] * 3
     assert record.dagster_run.tags["dagster/will_retry"] == "true"
+
+
+def test_the_daemon_passes_over_no_failure_whose_status_is_not_written_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = auto_run_reexecution
+    assert list(inspect.signature(module.should_retry).parameters) == ["run", "instance"]
+    monkeypatch.setattr(module, "retry_run", module.retry_run)
+    monkeypatch.setattr(module, "should_retry", module.should_retry)
+    private.retry_runs_patiently(30)
+    retries = {"run_retries": {"enabled": True, "max_retries": 2}}
+    with dg.DagsterInstance.local_temp(overrides=retries) as instance:
+        failed, done = (instance.create_run_for_job(job_of_nothing) for _ in range(2))
+        instance.report_dagster_event(dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, "job"), done.run_id)
+        seen = [record.dagster_run for record in instance.get_run_records()]
+        late = Timer(0.3, instance.report_run_failed, [failed])
+        late.start()
+        retried = list(module.filter_runs_to_should_retry(seen, instance))
+        late.join()
+    assert [run.run_id for run in retried] == [failed.run_id]
 
 
 def test_the_dequeuer_does_not_say_each_second_that_it_may_start_nothing(caplog: pytest.LogCaptureFixture) -> None:

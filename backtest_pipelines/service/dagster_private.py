@@ -12,7 +12,7 @@ import sqlite3
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cache, cached_property
 from pathlib import Path
@@ -153,9 +153,11 @@ def retry_runs_patiently(for_s: float) -> None:
     done the daemon has not noted the failure as seen, so that one that is killed meanwhile begins anew. Nor does it
     pass over a failure that it sees before the status, and whether the run is tried again, are written.
     """
-    launch, decide = _launch_of_retries(), _decision_on_retries()
+    launch, choose = _launch_of_retries(), _choice_of_retries()
     auto_run_reexecution.retry_run = lambda *arguments: patiently(lambda: launch(*arguments), lambda _: True, for_s)
-    auto_run_reexecution.should_retry = lambda run, instance: decide(_once_decided(run, instance), instance)
+    auto_run_reexecution.filter_runs_to_should_retry = lambda runs, instance: choose(
+        [_once_decided(run, instance) for run in runs], instance
+    )
 
 
 @cache
@@ -164,8 +166,8 @@ def _launch_of_retries() -> Callable[..., None]:
 
 
 @cache
-def _decision_on_retries() -> Callable[[DagsterRun, DagsterInstance], bool]:
-    return auto_run_reexecution.should_retry
+def _choice_of_retries() -> Callable[[Sequence[DagsterRun], DagsterInstance], Iterator[DagsterRun]]:
+    return auto_run_reexecution.filter_runs_to_should_retry
 
 
 def _once_decided(run: DagsterRun, instance: DagsterInstance) -> DagsterRun:

@@ -149,6 +149,7 @@ def test_the_daemon_launches_a_retry_again_where_that_failed(monkeypatch: pytest
 
     assert list(inspect.signature(module.retry_run).parameters) == ["failed_run", "workspace_context"]
     monkeypatch.setattr(module, "retry_run", module.retry_run)
+    monkeypatch.setattr(module, "filter_runs_to_should_retry", module.filter_runs_to_should_retry)
     monkeypatch.setattr(private, "_launch_of_retries", lambda: launch_at_the_third_time)
     private.retry_runs_patiently(30)
     with dg.DagsterInstance.ephemeral() as instance:
@@ -167,20 +168,27 @@ def test_the_daemon_launches_a_retry_again_where_that_failed(monkeypatch: pytest
 
 def test_the_daemon_passes_over_no_failure_whose_status_is_not_written_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     module = auto_run_reexecution
-    assert list(inspect.signature(module.should_retry).parameters) == ["run", "instance"]
+    assert list(inspect.signature(module.filter_runs_to_should_retry).parameters) == ["runs", "instance"]
+    launched: list[dg.DagsterRun] = []
     monkeypatch.setattr(module, "retry_run", module.retry_run)
-    monkeypatch.setattr(module, "should_retry", module.should_retry)
+    monkeypatch.setattr(module, "filter_runs_to_should_retry", module.filter_runs_to_should_retry)
+    monkeypatch.setattr(private, "_launch_of_retries", lambda: lambda run, _context: launched.append(run))
     private.retry_runs_patiently(30)
     retries = {"run_retries": {"enabled": True, "max_retries": 2}}
     with dg.DagsterInstance.local_temp(overrides=retries) as instance:
         failed, done = (instance.create_run_for_job(job_of_nothing) for _ in range(2))
         instance.report_dagster_event(dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, "job"), done.run_id)
-        seen = [record.dagster_run for record in instance.get_run_records()]
         late = Timer(0.3, instance.report_run_failed, [failed])
         late.start()
-        retried = list(module.filter_runs_to_should_retry(seen, instance))
+        consumed = module.consume_new_runs_for_automatic_reexecution(
+            SimpleNamespace(instance=instance),  # type: ignore[arg-type]
+            instance.get_run_records(),
+            logging.getLogger(__name__),
+        )
+        list(consumed)
         late.join()
-    assert [run.run_id for run in retried] == [failed.run_id]
+    # One whose status is another is not tried again from the failed step.
+    assert [(run.run_id, run.status) for run in launched] == [(failed.run_id, dg.DagsterRunStatus.FAILURE)]
 
 
 def test_the_dequeuer_does_not_say_each_second_that_it_may_start_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -17,7 +17,8 @@ from backtest_pipelines.records.claims import LEASE_S, Claims
 
 logger = logging.getLogger(__name__)
 
-_ENDS = {dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED}
+ENDS = {dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED}
+"""Events of which a run has one, at its end."""
 
 
 def report_end_again(instance: dg.DagsterInstance, run_id: str, since_s: float = 0.0) -> bool:
@@ -34,7 +35,7 @@ def report_end_again(instance: dg.DagsterInstance, run_id: str, since_s: float =
     run = instance.get_run_by_id(run_id)
     if run is None or run.is_finished:
         return True
-    ends = instance.get_records_for_run(run_id, of_type=_ENDS, limit=1, ascending=False).records
+    ends = instance.get_records_for_run(run_id, of_type=ENDS, limit=1, ascending=False).records
     if not ends or time.time() - ends[0].timestamp < since_s:
         return False
     logger.warning("Run %s was %s, and its log tells its end", run_id, run.status.value)

@@ -29,6 +29,7 @@ from backtest_pipelines.service.dagster_private import (
     RunFailureReason,
     StepFailureData,
 )
+from backtest_pipelines.service.ended_runs import ENDS
 from backtest_pipelines.service.patience import patiently
 
 logger = logging.getLogger(__name__)
@@ -39,8 +40,6 @@ FENCED_STATUS = 70
 """Exit status of a child whose run was given away, or is to be."""
 DATABASE_BACK_S = 30.0
 """So long is an event kept that the database does not take."""
-
-_LAST_EVENTS = (dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED)
 
 _OF_A_STORAGE = frozenset({"OperationalError", "InterfaceError", "DatabaseError", "DagsterPostgresException"})
 """Names of the errors by which Dagster's storage says that it cannot reach its database."""
@@ -129,7 +128,7 @@ class Fence:
             logger.exception("The database stays away: this process ends, and its run is tried again")
             os._exit(FENCED_STATUS)
         if execution is not None and event.run_id == execution.run_id and event.dagster_event is not None:
-            execution.is_over |= event.dagster_event.event_type in _LAST_EVENTS
+            execution.is_over |= event.dagster_event.event_type in ENDS
 
     def _write_status_if_ours(
         self, run_id: str, event: dg.DagsterEvent, update_timestamp: datetime | None = None

@@ -291,5 +291,6 @@ def test_claims_are_deleted_that_gave_no_sign_of_life_for_long(
     claims.beat("alive", admitted)
     claims.withhold("young")
     assert claims.prune(60) == 3
+    assert [claims.get(run_id) for run_id in ("done", "cancelled", "left behind")] == [None] * 3
     assert claims.get("young") is not None
     assert list(claims.held()) == ["alive"]

@@ -138,8 +138,24 @@ def test_a_file_whose_tables_are_not_whole_is_made_whole(tmp_path: Path) -> None
         assert "hello" in [record.message for record in instance.all_logs(run.run_id)]
 
 
+@pytest.fixture
+def _the_daemon_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("retry_run", "filter_runs_to_should_retry"):
+        monkeypatch.setattr(auto_run_reexecution, name, getattr(auto_run_reexecution, name))
+
+
+def consume(instance: dg.DagsterInstance) -> None:
+    """Let the daemon look at all runs as at those that have just ended."""
+    consumed = auto_run_reexecution.consume_new_runs_for_automatic_reexecution(
+        SimpleNamespace(instance=instance),  # type: ignore[arg-type]
+        instance.get_run_records(),
+        logging.getLogger(__name__),
+    )
+    list(consumed)
+
+
+@pytest.mark.usefixtures("_the_daemon_as_it_was")
 def test_the_daemon_launches_a_retry_again_where_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = auto_run_reexecution
     launched: list[str] = []
 
     def launch_at_the_third_time(run: dg.DagsterRun, _context: object) -> None:
@@ -147,31 +163,22 @@ def test_the_daemon_launches_a_retry_again_where_that_failed(monkeypatch: pytest
         if len(launched) < 3:
             raise ConnectionError("the code server is away")
 
-    assert list(inspect.signature(module.retry_run).parameters) == ["failed_run", "workspace_context"]
-    monkeypatch.setattr(module, "retry_run", module.retry_run)
-    monkeypatch.setattr(module, "filter_runs_to_should_retry", module.filter_runs_to_should_retry)
+    assert list(inspect.signature(auto_run_reexecution.retry_run).parameters) == ["failed_run", "workspace_context"]
     monkeypatch.setattr(private, "_launch_of_retries", lambda: launch_at_the_third_time)
     private.retry_runs_patiently(30)
     with dg.DagsterInstance.ephemeral() as instance:
         run = instance.create_run_for_job(job_of_nothing, tags={"dagster/will_retry": "true"})
         instance.report_run_failed(run)
-        consumed = module.consume_new_runs_for_automatic_reexecution(
-            SimpleNamespace(instance=instance),  # type: ignore[arg-type]
-            instance.get_run_records(),
-            logging.getLogger(__name__),
-        )
-        list(consumed)
+        consume(instance)
         (record,) = instance.get_run_records()
     assert launched == [run.run_id] * 3
     assert record.dagster_run.tags["dagster/will_retry"] == "true"
 
 
+@pytest.mark.usefixtures("_the_daemon_as_it_was")
 def test_the_daemon_passes_over_no_failure_whose_status_is_not_written_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = auto_run_reexecution
-    assert list(inspect.signature(module.filter_runs_to_should_retry).parameters) == ["runs", "instance"]
+    assert list(inspect.signature(auto_run_reexecution.filter_runs_to_should_retry).parameters) == ["runs", "instance"]
     launched: list[dg.DagsterRun] = []
-    monkeypatch.setattr(module, "retry_run", module.retry_run)
-    monkeypatch.setattr(module, "filter_runs_to_should_retry", module.filter_runs_to_should_retry)
     monkeypatch.setattr(private, "_launch_of_retries", lambda: lambda run, _context: launched.append(run))
     private.retry_runs_patiently(30)
     retries = {"run_retries": {"enabled": True, "max_retries": 2}}
@@ -180,12 +187,7 @@ def test_the_daemon_passes_over_no_failure_whose_status_is_not_written_yet(monke
         instance.report_dagster_event(dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, "job"), done.run_id)
         late = Timer(0.3, instance.report_run_failed, [failed])
         late.start()
-        consumed = module.consume_new_runs_for_automatic_reexecution(
-            SimpleNamespace(instance=instance),  # type: ignore[arg-type]
-            instance.get_run_records(),
-            logging.getLogger(__name__),
-        )
-        list(consumed)
+        consume(instance)
         late.join()
     # One whose status is another is not tried again from the failed step.
     assert [(run.run_id, run.status) for run in launched] == [(failed.run_id, dg.DagsterRunStatus.FAILURE)]

@@ -15,15 +15,10 @@ from backtest_pipelines.records.claims import LEASE_S, Admission, Claims
 from backtest_pipelines.records.database import Database
 from backtest_pipelines.service.admission import claim_next
 from backtest_pipelines.service.dagster_private import WorkerStatus
-from backtest_pipelines.service.fence import FENCED_STATUS, FRESH_S, Execution, Fence
 from backtest_pipelines.service.launcher import BellLauncher
 from backtest_pipelines_tests.service.test_admission import queue
 
 OWNER = "host:1:1"
-
-
-class Ended(BaseException):
-    """In place of the end of the process."""
 
 
 @pytest.fixture
@@ -142,26 +137,3 @@ def test_a_run_whose_process_died_between_its_end_and_its_status_is_not_taken_fo
     assert ended is not None
     assert ended.is_finished
     assert (WILL_RETRY_TAG in ended.tags) == (end == "RUN_FAILURE")
-
-
-def test_a_process_that_stood_still_between_an_event_and_its_status_does_not_write_the_status(
-    opened: tuple[dg.DagsterInstance, Database], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    instance, database = opened
-    run_id = taken(instance, database, dg.DagsterRunStatus.QUEUED)
-    fence = Fence(instance, Claims(database), "another")
-    fence.under_way = execution = Execution(run_id, 0.0, float("inf"))  # the claim was looked at just now
-    store = instance.event_log_storage.store_event
-
-    def store_and_stand_still(entry: dg.EventLogEntry) -> None:
-        store(entry)
-        execution.renewed_s = -FRESH_S
-
-    def end(status: int) -> None:
-        raise Ended(status)
-
-    monkeypatch.setattr(instance.event_log_storage, "store_event", store_and_stand_still)
-    monkeypatch.setattr(os, "_exit", end)
-    with pytest.raises(Ended, match=str(FENCED_STATUS)):
-        instance.report_dagster_event(event(dg.DagsterEventType.PIPELINE_STARTING), run_id)
-    assert status_of(instance, run_id) == dg.DagsterRunStatus.QUEUED

@@ -1,4 +1,4 @@
-"""What a worker's child writes while Postgres is away, with a real one that is paused, stopped and started again."""
+"""What a worker's child writes while Postgres is away, or its run is not its own any more, with a real Postgres."""
 
 import os
 import time
@@ -34,6 +34,10 @@ Fail = Callable[[dg.DagsterInstance, PostgresServer], None]
 
 class Ended(BaseException):
     """In place of the end of the process."""
+
+
+def end(status: int) -> None:
+    raise Ended(status)
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +105,6 @@ def test_where_postgres_stays_away_the_process_ends_rather_than_fail_the_step(
     instance, database = opened
     run_id = begun(instance, database)
     monkeypatch.setattr(fence_module, "DATABASE_BACK_S", 0.5)
-
-    def end(status: int) -> None:
-        raise Ended(status)
-
     monkeypatch.setattr(os, "_exit", end)
     server.stop()
     try:
@@ -113,6 +113,29 @@ def test_where_postgres_stays_away_the_process_ends_rather_than_fail_the_step(
     finally:
         server.start()
     assert instance.all_logs(run_id) == []
+
+
+def test_a_process_that_stood_still_between_an_event_and_its_status_does_not_write_the_status(
+    opened: tuple[dg.DagsterInstance, Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance, database = opened
+    run_id = begun(instance, database)
+    store = instance.event_log_storage.store_event
+
+    def store_and_stand_still(entry: dg.EventLogEntry) -> None:
+        store(entry)
+        monkeypatch.setattr(fence_module, "FRESH_S", 0.0)
+        with database.connection() as connection:
+            connection.execute("UPDATE claims SET owner = 'another'")
+
+    monkeypatch.setattr(instance.event_log_storage, "store_event", store_and_stand_still)
+    monkeypatch.setattr(os, "_exit", end)
+    with pytest.raises(Ended, match=str(fence_module.FENCED_STATUS)):
+        instance.report_dagster_event(started(run_id), run_id)
+    assert [record.message for record in instance.all_logs(run_id)] == [run_id]
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    assert run.status == dg.DagsterRunStatus.NOT_STARTED
 
 
 def test_dagster_reads_on_after_a_restart_of_postgres(
